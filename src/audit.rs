@@ -1,0 +1,230 @@
+//! One checkpoint's audit: load it, probe it on the data it was trained on, hold it against its
+//! frozen twin, judge it.
+
+use crate::backend::{self, Task};
+use crate::config::{Config, Method};
+use crate::data::{self, Dataset};
+use crate::failure::usage;
+use crate::probe::probe;
+use crate::trace::LayerTrace;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::run_dir::{RunDir, Status};
+use crate::train::{Trainee, evaluate};
+use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
+use anyhow::{Context, Result, ensure};
+use burn::tensor::backend::AutodiffBackend;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// How checkpoints are audited.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The frozen twin's checkpoint; without it one is looked for beside the run.
+    pub frozen: Option<PathBuf>,
+    /// Where the CIFAR files lie, if not where they lay in training.
+    pub data_dir: Option<PathBuf>,
+    /// Another device than in training: (device, backend).
+    pub device: Option<(String, crate::config::BackendName)>,
+}
+
+/// Audits checkpoints, reading each dataset and each twin once.
+#[derive(Default)]
+pub struct Auditor {
+    options: Options,
+    datasets: HashMap<String, Rc<Dataset>>,
+    accuracies: HashMap<PathBuf, f64>,
+}
+
+impl Auditor {
+    pub fn new(options: Options) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Audits the checkpoint at `path`.
+    ///
+    /// # Errors
+    /// Names the file: unreadable or damaged checkpoints, missing feedback matrices, other data
+    /// than in training, a frozen run of another network.
+    pub fn audit(&mut self, path: &Path) -> Result<Audit> {
+        let checkpoint = self.load(path)?;
+        let config = &checkpoint.config;
+        let data = self.dataset(&checkpoint).with_context(|| path.display().to_string())?;
+        let (trace, accuracy) =
+            backend::run(config, Measurement { checkpoint: &checkpoint, data: &data })
+                .with_context(|| path.display().to_string())?;
+        self.accuracies.insert(path.to_path_buf(), accuracy);
+        let frozen = self.frozen_twin(path, &checkpoint)?;
+        let thresholds = Thresholds {
+            growth: config.threshold_growth,
+            reference: config.threshold_reference,
+            stability: config.threshold_stability,
+            depth_utility: config.threshold_depth_utility,
+        };
+        Ok(judge(subject(path, &checkpoint), &trace, accuracy, frozen, &thresholds))
+    }
+
+    fn load(&self, path: &Path) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint::load(path)?;
+        let config = &mut checkpoint.config;
+        if let Some(dir) = &self.options.data_dir {
+            config.data_dir = Some(dir.clone());
+        }
+        if let Some((device, backend)) = &self.options.device {
+            (config.device, config.backend) = (device.clone(), *backend);
+        }
+        Ok(checkpoint)
+    }
+
+    /// The data of a run, which must be those that it was trained on.
+    fn dataset(&mut self, checkpoint: &Checkpoint) -> Result<Rc<Dataset>> {
+        let config = &checkpoint.config;
+        let wanted = &checkpoint.data;
+        if let Some(data) = self.datasets.get(&wanted.sha256) {
+            return Ok(data.clone());
+        }
+        let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
+        ensure!(
+            data.provenance.sha256 == wanted.sha256,
+            "trained on other data: {} with SHA-256 {}, found {}",
+            wanted.name,
+            wanted.sha256,
+            data.provenance.sha256
+        );
+        let data = Rc::new(data);
+        self.datasets.insert(wanted.sha256.clone(), data.clone());
+        Ok(data)
+    }
+
+    fn frozen_twin(
+        &mut self,
+        path: &Path,
+        checkpoint: &Checkpoint,
+    ) -> Result<Option<FrozenBaseline>> {
+        if checkpoint.config.is_baseline() {
+            return Ok(None);
+        }
+        let found = match &self.options.frozen {
+            Some(given) => Some(given.clone()),
+            None => find_twin(path, &checkpoint.config),
+        };
+        let Some(twin_path) = found else { return Ok(None) };
+        let twin = self.load(&twin_path)?;
+        let named = twin_path.display();
+        check_twin(&checkpoint.config, &twin.config)
+            .map_err(|problem| usage(format!("--frozen {named}: {problem}")))?;
+        ensure!(
+            twin.data.sha256 == checkpoint.data.sha256,
+            "--frozen {named}: it was trained on other data"
+        );
+        let accuracy = match self.accuracies.get(&twin_path) {
+            Some(&accuracy) => accuracy,
+            None => {
+                let data = self.dataset(&twin)?;
+                let task = Accuracy { checkpoint: &twin, data: &data };
+                let accuracy =
+                    backend::run(&twin.config, task).with_context(|| named.to_string())?;
+                self.accuracies.insert(twin_path.clone(), accuracy);
+                accuracy
+            }
+        };
+        Ok(Some(FrozenBaseline {
+            accuracy,
+            method: format!(
+                "{}, seed {}, epoch {}",
+                twin.config.label(),
+                twin.config.seed,
+                twin.progress.epoch
+            ),
+            source: twin_path.display().to_string(),
+        }))
+    }
+}
+
+fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
+    let config = &checkpoint.config;
+    let record = path.parent().map(RunDir::at).and_then(|dir| dir.read_record().ok());
+    let diverged = record.and_then(|r| r.diverged).map(|d| {
+        format!("{} was {} after epoch {}", d.quantity, crate::number::text(d.value.0), d.epoch)
+    });
+    Subject {
+        method: config.method.to_string(),
+        arch: config.arch.to_string(),
+        dataset: config.dataset.name().into(),
+        seed: Some(config.seed),
+        epoch: Some(checkpoint.progress.epoch as u64),
+        label: config.label(),
+        data_source: checkpoint.data.source.name().into(),
+        is_baseline: config.is_baseline(),
+        diverged,
+    }
+}
+
+/// A finished frozen run that matches `config` in the directories beside the run of `path`.
+fn find_twin(path: &Path, config: &Config) -> Option<PathBuf> {
+    let run = std::path::absolute(path).ok()?;
+    let mut run = run.parent()?;
+    if run.file_name().is_some_and(|name| name == "epochs") {
+        run = run.parent()?;
+    }
+    let beside = std::fs::read_dir(run.parent()?).ok()?;
+    let mut twins: Vec<PathBuf> = beside
+        .flatten()
+        .map(|entry| RunDir::at(entry.path()))
+        .filter(|dir| {
+            dir.read_record().is_ok_and(|r| {
+                r.status == Status::Finished
+                    && r.config.method == Method::Frozen
+                    && r.config.twin_key() == config.twin_key()
+            })
+        })
+        .map(|dir| dir.checkpoint())
+        .collect();
+    twins.sort();
+    twins.into_iter().next()
+}
+
+/// What keeps `twin` from being the frozen twin of `config`, for one that a person named.
+fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
+    if twin.method != Method::Frozen {
+        return Err(format!("it was trained by {}, not with frozen blocks", twin.label()));
+    }
+    let shape =
+        |c: &Config| (c.arch, c.width, c.depth, c.expansion, c.terminal_norm, c.residual_add);
+    if shape(config) != shape(twin) {
+        return Err(format!(
+            "another network: {} d={} L={}, the run is {} d={} L={}",
+            twin.arch, twin.width, twin.depth, config.arch, config.width, config.depth
+        ));
+    }
+    Ok(())
+}
+
+struct Measurement<'a> {
+    checkpoint: &'a Checkpoint,
+    data: &'a Dataset,
+}
+
+impl Task for Measurement<'_> {
+    type Output = (LayerTrace, f64);
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
+        let Trainee { net, rule, .. } = Trainee::<B>::from_checkpoint(self.checkpoint, &device)?;
+        let trace = probe(&net, &rule, &self.checkpoint.config, self.data, &device)?;
+        Ok((trace, evaluate(&net, self.data, &device).accuracy))
+    }
+}
+
+struct Accuracy<'a> {
+    checkpoint: &'a Checkpoint,
+    data: &'a Dataset,
+}
+
+impl Task for Accuracy<'_> {
+    type Output = f64;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
+        let Trainee { net, .. } = Trainee::<B>::from_checkpoint(self.checkpoint, &device)?;
+        Ok(evaluate(&net, self.data, &device).accuracy)
+    }
+}

@@ -1,0 +1,127 @@
+//! Which devices exist, and the only place where concrete backends are named. Everything else is
+//! generic over `B: AutodiffBackend`; a [`Task`] is what runs on the backend of a configuration.
+
+#[cfg(any(feature = "cuda", test))]
+mod cuda;
+
+use crate::config::{BackendName, Config};
+use crate::failure::usage;
+use anyhow::Result;
+#[cfg(any(feature = "flex", feature = "ndarray", feature = "cuda"))]
+use burn::backend::Autodiff;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Element, Tensor, TensorData};
+
+#[cfg(not(any(feature = "flex", feature = "ndarray", feature = "cuda")))]
+compile_error!("enable a backend: one of the features flex, ndarray and cuda");
+
+/// The version of Burn that Cargo.toml pins.
+pub const BURN_VERSION: &str = "0.21.0";
+
+/// Something to do on a backend that is known only at run time.
+pub trait Task {
+    type Output;
+
+    /// Does it on `device`.
+    ///
+    /// # Errors
+    /// The task's own.
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Self::Output>;
+}
+
+/// Puts host data on a device as floats of the backend's own type. Burn's default is a setting of
+/// the device, which an f32 and an f64 backend in one process share.
+pub fn float_tensor<B: Backend, const D: usize>(
+    data: TensorData,
+    device: &B::Device,
+) -> Tensor<B, D> {
+    Tensor::from_data(data, (device, <B::FloatElem as Element>::dtype()))
+}
+
+/// Whether f32 matrix products keep all 24 bits of their operands. On GPUs with tensor cores
+/// CubeCL stages f32 in TF32 (10 bits of mantissa) wherever it chooses an accelerated kernel, and
+/// has no switch for it; so each run measures it and records what it finds.
+pub fn matmul_is_exact<B: Backend>(device: &B::Device) -> bool {
+    const SIDE: usize = 256;
+    let fine = 1.0 + 2f32.powi(-12);
+    let a = TensorData::new(vec![fine; SIDE * SIDE], [SIDE, SIDE]);
+    let mut identity = vec![0f32; SIDE * SIDE];
+    identity.iter_mut().step_by(SIDE + 1).for_each(|v| *v = 1.0);
+    let a: Tensor<B, 2> = float_tensor(a, device);
+    let identity: Tensor<B, 2> = float_tensor(TensorData::new(identity, [SIDE, SIDE]), device);
+    a.matmul(identity).into_data().convert::<f32>().iter::<f32>().all(|v| v == fine)
+}
+
+/// The backends of this build.
+pub fn built() -> Vec<BackendName> {
+    let mut names = Vec::new();
+    if cfg!(feature = "flex") {
+        names.push(BackendName::Flex);
+    }
+    if cfg!(feature = "ndarray") {
+        names.push(BackendName::Ndarray);
+    }
+    if cfg!(feature = "cuda") {
+        names.push(BackendName::Cuda);
+    }
+    names
+}
+
+/// Settles `device = auto`: CUDA where this build has it and the machine does, else the CPU.
+pub fn settle(config: &mut Config) {
+    if config.device != "auto" {
+        return;
+    }
+    if cuda_problem(0).is_none() {
+        config.device = "cuda".into();
+        config.backend = BackendName::Cuda;
+    } else {
+        config.device = "cpu".into();
+    }
+}
+
+/// What keeps CUDA device `index` from being used, in one sentence.
+#[cfg(feature = "cuda")]
+pub fn cuda_problem(index: usize) -> Option<String> {
+    cuda::problem(index)
+}
+
+/// What keeps CUDA device `index` from being used, in one sentence.
+#[cfg(not(feature = "cuda"))]
+pub fn cuda_problem(_: usize) -> Option<String> {
+    Some("this build has no CUDA: build it with `--features cuda`".into())
+}
+
+/// Runs `task` on the backend and device of `config`.
+///
+/// # Errors
+/// A usage error where this build lacks the backend; an error that says what is missing where the
+/// device cannot be used; else the task's own.
+pub fn run<T: Task>(config: &Config, task: T) -> Result<T::Output> {
+    match config.backend {
+        #[cfg(feature = "flex")]
+        BackendName::Flex => task.run::<Autodiff<burn::backend::Flex>>(Default::default()),
+        #[cfg(feature = "ndarray")]
+        BackendName::Ndarray => task.run::<Autodiff<burn::backend::NdArray>>(Default::default()),
+        BackendName::Cuda => run_on_cuda(config, task),
+        #[allow(unreachable_patterns)]
+        name => {
+            let names: Vec<_> = built().into_iter().map(BackendName::word).collect();
+            Err(usage(format!("backend: this build has no {name}; it has {}", names.join(", "))))
+        }
+    }
+}
+
+fn run_on_cuda<T: Task>(config: &Config, task: T) -> Result<T::Output> {
+    let index = config.device.strip_prefix("cuda:").and_then(|n| n.parse().ok()).unwrap_or(0);
+    if let Some(problem) = cuda_problem(index) {
+        anyhow::bail!("device {}: {problem}", config.device);
+    }
+    #[cfg(feature = "cuda")]
+    return task.run::<Autodiff<burn::backend::Cuda>>(burn::backend::cuda::CudaDevice::new(index));
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = task;
+        unreachable!("without CUDA there is a problem")
+    }
+}

@@ -1,0 +1,71 @@
+//! `fa-audit data`: which data are there, and are they what they should be?
+
+use super::{DONE, FAILED, print};
+use crate::data::{DatasetKind, Source, Verification, verify};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Show or verify the data files
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// List the data files found, their sizes and what they are recognised as
+    Info(Place),
+    /// As `info`, and fail where nothing is found, or a file is missing, damaged or not official
+    Verify(Place),
+}
+
+#[derive(clap::Args)]
+struct Place {
+    /// Where the files lie
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+pub fn run(args: Args) -> Result<u8> {
+    let (place, strict) = match args.action {
+        Action::Info(place) => (place, false),
+        Action::Verify(place) => (place, true),
+    };
+    let mut lines = String::new();
+    let (mut found, mut official) = (false, true);
+    for kind in [DatasetKind::Cifar10, DatasetKind::Cifar100] {
+        match verify(kind, place.data_dir.as_deref()) {
+            Ok(report) if report.files.iter().all(|file| file.bytes.is_none()) => {
+                lines += &format!("{kind} in {}: no files\n", report.dir.display());
+            }
+            Ok(report) => {
+                found = true;
+                official &= report.source() == Some(Source::Official);
+                describe(&mut lines, &report);
+            }
+            Err(error) => eprintln!("{error:#}"),
+        }
+    }
+    lines += "synthetic: made in memory from a seed, no files\n";
+    print(&lines)?;
+    Ok(if strict && !(found && official) { FAILED } else { DONE })
+}
+
+fn describe(lines: &mut String, report: &Verification) {
+    let all = match report.source() {
+        Some(source) => format!("{source} ({})", source.meaning()),
+        None => "not usable".into(),
+    };
+    *lines += &format!("{} in {}: {all}\n", report.dataset, report.dir.display());
+    for file in &report.files {
+        let verdict = match (&file.problem, file.source) {
+            (Some(problem), _) => problem.clone(),
+            (None, Some(source)) => source.to_string(),
+            (None, None) => "not recognised".into(),
+        };
+        let bytes = file.bytes.map_or("absent".into(), |b| format!("{b} bytes"));
+        let hash = file.sha256.as_deref().unwrap_or("-");
+        *lines += &format!("  {:<18} {bytes:>15}  {verdict}\n    sha256 {hash}\n", file.name);
+    }
+}

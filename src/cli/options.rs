@@ -1,0 +1,138 @@
+//! The flags that choose a run. Each is a configuration key of the same name; what they mean is
+//! said in `config`.
+
+use crate::backend;
+use crate::config::{Arch, BackendName, Base, Config, Layer, Method, resolve};
+use crate::data::DatasetKind;
+use anyhow::Result;
+use clap::builder::PossibleValuesParser;
+use std::path::PathBuf;
+use toml::Value;
+
+#[derive(clap::Args, Clone, Default)]
+pub struct RunOptions {
+    /// A configuration file
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// Set any configuration key
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// What trains the network [default: bp]
+    #[arg(long, value_parser = PossibleValuesParser::new(Method::WORDS))]
+    pub method: Option<String>,
+    /// The rule under frozen, shallow and random-target [default: dfa]
+    #[arg(long, value_parser = PossibleValuesParser::new(Base::WORDS))]
+    pub base: Option<String>,
+    /// The network [default: resmlp]
+    #[arg(long, value_parser = PossibleValuesParser::new(Arch::WORDS))]
+    pub arch: Option<String>,
+    /// The data [default: synthetic]
+    #[arg(long, value_parser = PossibleValuesParser::new(DatasetKind::ALL.map(DatasetKind::name)))]
+    pub dataset: Option<String>,
+    /// Where the CIFAR files lie
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Seed of initialisation, feedback, data order and augmentation [default: 42]
+    #[arg(long, allow_negative_numbers = true)]
+    pub seed: Option<i64>,
+    /// Passes over the training data [default: as published; 15 on the synthetic data]
+    #[arg(long, allow_negative_numbers = true)]
+    pub epochs: Option<i64>,
+    /// Penalty λ on the blocks' outputs [default: 0]
+    #[arg(long, allow_negative_numbers = true, value_name = "λ")]
+    pub penalty: Option<f64>,
+    /// auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Implementation of the tensor operations
+    #[arg(long, value_parser = PossibleValuesParser::new(BackendName::WORDS))]
+    pub backend: Option<String>,
+}
+
+impl RunOptions {
+    /// The configuration that the flags ask for.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn config(&self) -> Result<Config> {
+        self.config_over(None)
+    }
+
+    /// As [`RunOptions::config`], over the keys of `first`.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn config_over(&self, first: Option<Layer>) -> Result<Config> {
+        let mut layers: Vec<Layer> = first.into_iter().collect();
+        if let Some(path) = &self.config {
+            layers.push(Layer::from_file(path)?);
+        }
+        let mut set = Layer::new("--set");
+        for assignment in &self.set {
+            set.set(assignment)?;
+        }
+        layers.push(set);
+        layers.push(self.flags());
+        let mut config = resolve(&layers)?;
+        backend::settle(&mut config);
+        Ok(config)
+    }
+
+    fn flags(&self) -> Layer {
+        let mut layer = Layer::new("the command line");
+        let words = [
+            ("method", &self.method),
+            ("base", &self.base),
+            ("arch", &self.arch),
+            ("dataset", &self.dataset),
+            ("device", &self.device),
+            ("backend", &self.backend),
+        ];
+        for (key, word) in words {
+            if let Some(word) = word {
+                layer.keys.insert(key.into(), Value::String(word.clone()));
+            }
+        }
+        for (key, number) in [("seed", self.seed), ("epochs", self.epochs)] {
+            if let Some(number) = number {
+                layer.keys.insert(key.into(), Value::Integer(number));
+            }
+        }
+        if let Some(penalty) = self.penalty {
+            layer.keys.insert("penalty".into(), Value::Float(penalty));
+        }
+        if let Some(dir) = &self.data_dir {
+            // The run is diagnosed from other folders, too.
+            let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+            layer.keys.insert("data_dir".into(), Value::String(dir.display().to_string()));
+        }
+        layer
+    }
+}
+
+/// Where an audit runs, if not where the training did.
+#[derive(clap::Args, Clone, Default)]
+pub struct Place {
+    /// auto, cpu, cuda or cuda:N [default: as in training]
+    #[arg(long)]
+    device: Option<String>,
+    /// Implementation of the tensor operations [default: as in training]
+    #[arg(long, value_parser = PossibleValuesParser::new(BackendName::WORDS))]
+    backend: Option<String>,
+}
+
+impl Place {
+    /// Device and backend, where either was named.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn settle(self) -> Result<Option<(String, BackendName)>> {
+        if self.device.is_none() && self.backend.is_none() {
+            return Ok(None);
+        }
+        let options =
+            RunOptions { device: self.device, backend: self.backend, ..RunOptions::default() };
+        let config = options.config()?;
+        Ok(Some((config.device, config.backend)))
+    }
+}

@@ -1,0 +1,81 @@
+//! What `diagnose` and `audit` do with their audits: the table, the files, the exit code.
+
+use super::{DONE, VERDICT, colour, print};
+use crate::report::{csv, json, terminal};
+use crate::train::files::write_atomically;
+use crate::verdict::{Audit, Decision, summarise};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// Which verdicts make the program fail.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq)]
+pub enum FailOn {
+    /// A run whose claims must be walked back
+    WalkedBack,
+    /// That, and a run without a verdict
+    Inconclusive,
+    Never,
+}
+
+/// An audit and where its `verdict.json` goes.
+pub struct Judged {
+    pub audit: Audit,
+    pub verdict_file: PathBuf,
+}
+
+/// Writes every `verdict.json`.
+///
+/// # Errors
+/// Names the file that cannot be written.
+pub fn write_verdicts(judged: &[Judged]) -> Result<()> {
+    for Judged { audit, verdict_file } in judged {
+        if let Some(dir) = verdict_file.parent() {
+            std::fs::create_dir_all(dir)
+                .with_context(|| format!("cannot create {}", dir.display()))?;
+        }
+        let mut bytes = Vec::new();
+        json::write(audit, &mut bytes)?;
+        write_atomically(verdict_file, &bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes `verdicts.csv` into `dir`.
+///
+/// # Errors
+/// Names the file where it cannot be written.
+pub fn write_csv(audits: &[Audit], dir: &Path) -> Result<()> {
+    let mut bytes = Vec::new();
+    csv::write(audits, &mut bytes)?;
+    write_atomically(&dir.join("verdicts.csv"), &bytes)
+}
+
+/// Prints the table, or a line of JSON for each audit.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn show(audits: &[Audit], as_json: bool) -> Result<()> {
+    if !as_json {
+        let mut text = terminal::report(audits, colour());
+        let methods = summarise(audits);
+        if methods.iter().any(|method| method.seeds.len() > 1) {
+            text += &format!("\n\n{}", terminal::seeds(&methods, colour()));
+        }
+        return print(&(text.trim_end().to_owned() + "\n"));
+    }
+    for audit in audits {
+        print(&(json::line(audit)? + "\n"))?;
+    }
+    Ok(())
+}
+
+/// The exit code for these verdicts. A baseline has none.
+pub fn exit_code(audits: &[Audit], fail_on: FailOn) -> u8 {
+    let fails = |audit: &Audit| match (fail_on, audit.verdict) {
+        (FailOn::Never, _) | (_, Decision::Trustworthy) => false,
+        (_, Decision::WalkedBack) => true,
+        (FailOn::WalkedBack, Decision::Inconclusive) => false,
+        (FailOn::Inconclusive, Decision::Inconclusive) => !audit.run.is_baseline,
+    };
+    if audits.iter().any(fails) { VERDICT } else { DONE }
+}

@@ -1,0 +1,197 @@
+//! `fa-audit train`: one run, from its first or newest state to its end.
+
+use super::options::RunOptions;
+use super::{DONE, INTERRUPTED, Show};
+use crate::backend::{self, Task};
+use crate::config::Config;
+use crate::credit::feedback_hash;
+use crate::data::{self, Dataset, DatasetKind};
+use crate::failure::usage;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::interrupt;
+use crate::train::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, Status};
+use crate::train::{Outcome, Reporter, Session};
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::backend::AutodiffBackend;
+use std::path::PathBuf;
+
+/// Train a network and record the run
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fa-audit train --method dfa                            on the embedded synthetic data
+  fa-audit train --config configs/resmlp-30.toml --method dfa --data-dir ~/data --seed 123
+  fa-audit train --out runs/mine --resume                goes on where a run stopped")]
+pub struct Args {
+    #[command(flatten)]
+    options: RunOptions,
+    /// The run's directory [default: runs/<method>-<arch>-<dataset>-s<seed>-<hash>]
+    #[arg(long, value_name = "RUN_DIR")]
+    out: Option<PathBuf>,
+    /// Continue the run in --out
+    #[arg(long, conflicts_with = "force", requires = "out")]
+    resume: bool,
+    /// Replace the run in --out
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: Args, show: Show) -> Result<u8> {
+    interrupt::catch()?;
+    let (dir, config, checkpoint) = if args.resume {
+        resumed(&args)?
+    } else {
+        let config = args.options.config()?;
+        (RunDir::at(args.out.unwrap_or_else(|| default_directory(&config))), config, None)
+    };
+    if !show.quiet && config.dataset == DatasetKind::Synthetic {
+        eprintln!("data: the embedded synthetic task (--dataset cifar10 for real images)");
+    }
+    let newest = checkpoint.as_ref().map(|c| c.progress.epoch);
+    let is_over = |r: RunRecord| r.status == Status::Finished && Some(r.epoch) == newest;
+    if args.resume && dir.read_record().is_ok_and(is_over) {
+        eprintln!("{} is finished", dir.path().display());
+        return Ok(DONE);
+    }
+    let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
+    if !args.resume {
+        dir.create(args.force)?;
+        dir.write_config(&config)?;
+    }
+    let outcome = backend::run(
+        &config,
+        Training { config: &config, data: &data, dir: &dir, checkpoint, show },
+    )?;
+    let place = dir.path().display();
+    match outcome {
+        Outcome::Interrupted { epoch } => {
+            if !show.quiet {
+                eprintln!(
+                    "interrupted in epoch {epoch}, saved; go on: train --out {place} --resume"
+                );
+            }
+            Ok(INTERRUPTED)
+        }
+        Outcome::Finished { diverged } => {
+            if let Some(d) = diverged {
+                eprintln!("the run diverged in epoch {}: {} is {}", d.epoch, d.quantity, d.value.0);
+            }
+            if !show.quiet {
+                eprintln!("saved in {place}; audit it: fa-audit diagnose {place}/checkpoint.mpk");
+            }
+            Ok(DONE)
+        }
+    }
+}
+
+fn default_directory(config: &Config) -> PathBuf {
+    let Config { method, arch, seed, .. } = config;
+    let dataset = config.dataset.name();
+    format!("runs/{method}-{arch}-{dataset}-s{seed}-{}", &config.hash()[..8]).into()
+}
+
+/// The run in `--out`: its own configuration, which flags may repeat but not change.
+fn resumed(args: &Args) -> Result<(RunDir, Config, Option<Checkpoint>)> {
+    let dir = RunDir::at(args.out.clone().unwrap_or_default());
+    if !dir.holds_a_run() {
+        return Err(usage(format!("--resume: {} holds no run", dir.path().display())));
+    }
+    let saved = crate::config::Layer::from_file(&dir.config_file())?;
+    let own = crate::config::resolve(std::slice::from_ref(&saved))?;
+    let mut asked = args.options.config_over(Some(saved))?;
+    if asked.device == "auto" {
+        backend::settle(&mut asked);
+    }
+    if asked.hash() != own.hash() {
+        return Err(usage(format!(
+            "--resume: the flags ask for another run than the one in {} (its configuration is {})",
+            dir.path().display(),
+            dir.config_file().display()
+        )));
+    }
+    let path = dir.checkpoint();
+    let checkpoint = if path.exists() { Some(Checkpoint::load(&path)?) } else { None };
+    dir.truncate_metrics(checkpoint.as_ref().map_or(0, |c| c.progress.epoch))?;
+    Ok((dir, asked, checkpoint))
+}
+
+struct Training<'a> {
+    config: &'a Config,
+    data: &'a Dataset,
+    dir: &'a RunDir,
+    checkpoint: Option<Checkpoint>,
+    show: Show,
+}
+
+impl Task for Training<'_> {
+    type Output = Outcome;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
+        let Self { config, data, dir, .. } = self;
+        let mut session = match &self.checkpoint {
+            Some(c) => Session::<B>::resume(config, data, dir, device.clone(), c)?,
+            None => Session::<B>::start(config, data, dir, device.clone())?,
+        };
+        let exact = backend::matmul_is_exact::<B>(&device);
+        let matmul = if exact { Matmul::Full } else { Matmul::Reduced };
+        if !exact {
+            eprintln!("warning: {device:?} rounds f32 matrix products (TF32): small cosines drown");
+        }
+        let feedback = session.feedback();
+        let mut record = RunRecord {
+            schema: RUN_SCHEMA.into(),
+            status: Status::Running,
+            config: config.clone(),
+            provenance: Provenance {
+                tool: format!("fa-audit {}", env!("CARGO_PKG_VERSION")),
+                git_revision: env!("FA_AUDIT_GIT_REVISION").into(),
+                burn: backend::BURN_VERSION.into(),
+                backend: config.backend.to_string(),
+                device: format!("{device:?}"),
+                threads: config.threads,
+                matmul,
+                data: data.provenance.clone(),
+                config_hash: config.hash(),
+                seed: config.seed,
+                feedback_hash: (!feedback.is_empty()).then(|| feedback_hash(feedback)),
+                parameters: session.net().num_params(),
+                command_line: std::env::args().collect(),
+                start: now(),
+                end: None,
+            },
+            epoch: self.checkpoint.as_ref().map_or(0, |c| c.progress.epoch),
+            last: None,
+            diverged: None,
+            error: None,
+        };
+        dir.write_record(&record)?;
+
+        let (quiet, bar) = (self.show.quiet, !self.show.no_progress);
+        let reporter = Reporter::new(quiet, bar, config.epochs, session.total_steps());
+        let outcome = session.train(&reporter);
+        reporter.end();
+
+        record.last = dir.read_metrics()?.pop();
+        record.epoch = record.last.as_ref().map_or(0, |m| m.epoch);
+        record.provenance.end = Some(now());
+        match &outcome {
+            Ok(Outcome::Finished { diverged }) => {
+                record.status = Status::Finished;
+                record.diverged = diverged.clone();
+            }
+            Ok(Outcome::Interrupted { .. }) => record.status = Status::Interrupted,
+            Err(error) => {
+                record.status = Status::Failed;
+                record.error = Some(format!("{error:#}"));
+            }
+        }
+        dir.write_record(&record)?;
+        outcome
+    }
+}
+
+/// The time in UTC, to the second (RFC 3339).
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

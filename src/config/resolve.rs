@@ -1,0 +1,180 @@
+//! From what was written (files, `--set`, flags) to a [`Config`]: layers of keys over the
+//! published defaults, the later layer winning, each mistake reported with its key and its layer.
+
+use super::{Arch, BackendName, Config, validate::validate};
+use crate::data::DatasetKind;
+use crate::failure::usage;
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// Keys from one place.
+#[derive(Clone, Debug, Default)]
+pub struct Layer {
+    /// Where they come from, for error messages: a file name, `--set`, `the command line`.
+    pub source: String,
+    pub keys: Table,
+}
+
+impl Layer {
+    /// An empty layer.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self { source: source.into(), keys: Table::new() }
+    }
+
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not TOML (with line and column).
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        let keys = text.parse::<Table>().map_err(|e| {
+            usage(format!("{} is not valid TOML: {}", path.display(), one_line(&e.to_string())))
+        })?;
+        Ok(Self { source: path.display().to_string(), keys })
+    }
+
+    /// Adds `key=value`, the value read as TOML, or as a plain string where it is none.
+    ///
+    /// # Errors
+    /// If there is no `=`.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let Some((key, text)) = assignment.split_once('=') else {
+            return Err(usage(format!("--set {assignment}: expected key=value")));
+        };
+        let value = format!("v = {text}")
+            .parse::<Table>()
+            .ok()
+            .and_then(|mut t| t.remove("v"))
+            .unwrap_or_else(|| Value::String(text.into()));
+        self.keys.insert(key.trim().into(), value);
+        Ok(())
+    }
+}
+
+/// The configuration that `layers`, the later over the earlier, make of the published defaults.
+///
+/// # Errors
+/// A usage error that names layer, key and what was expected: unknown keys (with the nearest known
+/// one), wrong types, values out of range, combinations that mean nothing.
+pub fn resolve(layers: &[Layer]) -> Result<Config> {
+    let arch = last(layers, "arch")?.unwrap_or(Arch::ResMlp);
+    let dataset = last(layers, "dataset")?.unwrap_or(DatasetKind::Synthetic);
+    let defaults = Config::published(arch, dataset);
+    let mut table = Table::try_from(&defaults).context("the default configuration")?;
+    for layer in layers {
+        for (key, value) in &layer.keys {
+            if !table.contains_key(key) && key != "data_dir" {
+                return Err(unknown_key(&layer.source, key, &table));
+            }
+            table.insert(key.clone(), value.clone());
+        }
+    }
+    follow_the_device(&mut table, layers);
+    integers_as_floats(&mut table, &defaults);
+    let config: Config = serde_path_to_error::deserialize(table).map_err(|e| {
+        let key = e.path().to_string();
+        let source = source_of(layers, &key);
+        usage(format!("{source}: {key}: {}", one_line(&e.inner().to_string())))
+    })?;
+    validate(&config)
+        .map_err(|e| usage(format!("{}: {}: {}", source_of(layers, e.key), e.key, e.problem)))?;
+    Ok(config)
+}
+
+fn last<T: DeserializeOwned>(layers: &[Layer], key: &str) -> Result<Option<T>> {
+    let Some(layer) = layers.iter().rev().find(|l| l.keys.contains_key(key)) else {
+        return Ok(None);
+    };
+    let word = layer.keys[key].clone();
+    word.try_into()
+        .map(Some)
+        .map_err(|e| usage(format!("{}: {key}: {}", layer.source, one_line(&e.to_string()))))
+}
+
+fn source_of<'a>(layers: &'a [Layer], key: &str) -> &'a str {
+    let layer = layers.iter().rev().find(|l| l.keys.contains_key(key));
+    layer.map_or("the configuration", |l| &l.source)
+}
+
+fn unknown_key(source: &str, key: &str, known: &Table) -> anyhow::Error {
+    let nearest = known
+        .keys()
+        .map(|k| (strsim::damerau_levenshtein(k, key), k))
+        .min()
+        .filter(|(distance, _)| *distance <= 3);
+    let hint = nearest.map_or(String::new(), |(_, k)| format!("; did you mean `{k}`?"));
+    usage(format!("{source}: unknown key `{key}`{hint}"))
+}
+
+/// `--device cuda` alone means the CUDA backend, as `--backend` alone means its device: `auto` is
+/// left where neither was chosen.
+fn follow_the_device(table: &mut Table, layers: &[Layer]) {
+    let given = |key| layers.iter().any(|l| l.keys.contains_key(key));
+    let is = |table: &Table, key: &str, word: &str| {
+        table.get(key).and_then(Value::as_str).is_some_and(|s| s.starts_with(word))
+    };
+    if is(table, "device", "cuda") && !given("backend") {
+        table.insert("backend".into(), BackendName::Cuda.word().into());
+    } else if is(table, "backend", "cuda") && !given("device") {
+        table.insert("device".into(), "cuda".into());
+    } else if given("backend") && is(table, "device", "auto") {
+        table.insert("device".into(), "cpu".into());
+    }
+}
+
+/// `penalty = 0` is what a person writes for 0.0.
+fn integers_as_floats(table: &mut Table, defaults: &Config) {
+    let Ok(kinds) = Table::try_from(defaults) else { return };
+    for (key, value) in table.iter_mut() {
+        if let (Some(Value::Float(_)), Value::Integer(i)) = (kinds.get(key), &*value) {
+            *value = Value::Float(*i as f64);
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Method;
+
+    fn layer(text: &str) -> Layer {
+        Layer { source: "test.toml".into(), keys: text.parse().unwrap() }
+    }
+
+    fn error(text: &str) -> String {
+        resolve(&[layer(text)]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn later_layers_win_and_the_architecture_brings_its_defaults() {
+        let mut set = Layer::new("--set");
+        set.set("penalty=1e-2").unwrap();
+        set.set("method=dfa").unwrap();
+        let config = resolve(&[layer("arch = 'vit-mini'\npenalty = 0"), set]).unwrap();
+        assert_eq!((config.width, config.penalty, config.method), (128, 0.01, Method::Dfa));
+    }
+
+    #[test]
+    fn a_mistake_names_layer_key_and_expectation() {
+        assert_eq!(error("widht = 3"), "test.toml: unknown key `widht`; did you mean `width`?");
+        assert!(error("width = 'wide'").starts_with("test.toml: width: invalid type"));
+        assert!(error("method = 'magic'").contains("unknown variant `magic`"));
+        assert!(error("penalty = -1.0").starts_with("test.toml: penalty: "));
+    }
+
+    #[test]
+    fn asking_for_the_device_chooses_the_backend() {
+        let config = resolve(&[layer("device = 'cuda:1'")]).unwrap();
+        assert_eq!(config.backend, BackendName::Cuda);
+        let config = resolve(&[layer("backend = 'cuda'")]).unwrap();
+        assert_eq!(config.device, "cuda");
+        assert!(error("device = 'cuda'\nbackend = 'flex'").contains("backend"));
+    }
+}

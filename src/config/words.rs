@@ -1,0 +1,132 @@
+//! The words that configurations, the command line and artefacts share.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Declares an enum whose variants are words in configurations, on the command line and in
+/// artefacts.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// Every word, in order of declaration.
+            pub const WORDS: &[&str] = &[$($word),+];
+
+            /// The word for this variant.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// What trains the network.
+    Method {
+        /// Backpropagation: the exact gradient everywhere.
+        Bp = "bp",
+        /// Block-wise feedback alignment (protocol §2.2).
+        Fa = "fa",
+        /// Direct feedback alignment (protocol §2.1).
+        Dfa = "dfa",
+        /// `base` with the blocks left at initialisation: the depth-utility baseline.
+        Frozen = "frozen",
+        /// `base` on a network without blocks.
+        Shallow = "shallow",
+        /// `base` on labels drawn anew for every batch: the negative control.
+        RandomTarget = "random-target",
+    }
+}
+
+words! {
+    /// The credit rule that `frozen`, `shallow` and `random-target` build on.
+    Base { Bp = "bp", Fa = "fa", Dfa = "dfa" }
+}
+
+words! {
+    /// The network.
+    Arch {
+        /// Residual MLP (protocol §1).
+        ResMlp = "resmlp",
+        /// Small vision transformer (protocol §3.1).
+        VitMini = "vit-mini",
+    }
+}
+
+words! {
+    /// How a credit is scaled before it trains a block.
+    Normalise {
+        /// ã = a / (RMS(a) + ε) for each sample, over its d features (protocol §2).
+        Rms = "rms",
+        /// ã = a.
+        None = "none",
+    }
+}
+
+words! {
+    /// The distribution of the feedback matrices' entries; both have unit variance before scaling.
+    FeedbackDistribution { Normal = "normal", Uniform = "uniform" }
+}
+
+words! {
+    /// Whether each layer has a feedback matrix of its own.
+    FeedbackSharing { Layer = "layer", Shared = "shared" }
+}
+
+words! {
+    /// What trains the embedding under a local rule.
+    EmbedSignal {
+        /// The credit ã_0 of the first block (protocol §2).
+        Credit = "credit",
+        /// FA alone: one more fixed random map of it, B_e a_0.
+        Mapped = "mapped",
+        /// Nothing: the embedding stays at initialisation.
+        None = "none",
+    }
+}
+
+words! {
+    /// The tokens that receive a sample's credit (networks with tokens).
+    CreditTokens { All = "all", Cls = "cls" }
+}
+
+words! {
+    /// Where norms and cosines are taken (networks with tokens).
+    Measure { Cls = "cls", Mean = "mean" }
+}
+
+words! {
+    /// The learning rate over the epochs.
+    Schedule {
+        /// η_e = η/2 · (1 + cos(π e/E)), stepped per epoch, down to 0 at the end.
+        Cosine = "cosine",
+        Constant = "constant",
+    }
+}
+
+words! {
+    /// The implementation of the tensor operations.
+    BackendName { Flex = "flex", Ndarray = "ndarray", Cuda = "cuda" }
+}
+
+impl BackendName {
+    /// The first of this build, the CPU's before the GPU's.
+    pub fn of_this_build() -> Self {
+        if cfg!(feature = "flex") {
+            Self::Flex
+        } else if cfg!(feature = "ndarray") {
+            Self::Ndarray
+        } else {
+            Self::Cuda
+        }
+    }
+}

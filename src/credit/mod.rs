@@ -1,0 +1,84 @@
+//! Credit rules. A rule is a function from what one forward pass knows to the credits
+//! a_0 … a_{L−1}, plus the feedback matrices it owns, which are part of the checkpoint.
+//!
+//! Block l is trained by ⟨f_l(h_l), ã_l⟩, and the embedding by ⟨h_0, ã_0⟩; a_l estimates ∂L/∂h, so
+//! that descent moves f_l against it (protocol §2). The readout has its own exact gradient under
+//! every rule. Backpropagation has no credits: its gradient reaches every block.
+
+pub mod bp;
+pub mod dfa;
+pub mod fa;
+mod feedback;
+mod normalise;
+pub mod random_target;
+
+pub use feedback::{Feedback, hash as feedback_hash};
+pub use normalise::Normaliser;
+
+use crate::config::Base;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// What one forward pass knows, as far as a local rule may look at it.
+pub struct Known<B: Backend> {
+    /// e = softmax(logits) − onehot(y), per sample, not divided by the batch size: [N, classes].
+    pub error: Tensor<B, 2>,
+    /// The readout's exact gradient ∂(mean CE)/∂h_L, for the rules that ask for it: [N, d].
+    pub top: Option<Tensor<B, 2>>,
+}
+
+/// The credits of one batch, before normalisation.
+pub struct Credit<B: Backend> {
+    /// a_0 … a_L, each [N, d]. Block l is trained by a_l; a_L trains nothing and stands where a
+    /// measurement at h_L needs a credit (the last feedback matrix again, protocol §2).
+    pub layers: Vec<Tensor<B, 2>>,
+    /// What trains the embedding where that is not a_0: [N, d].
+    pub embed: Option<Tensor<B, 2>>,
+}
+
+/// A rule with the matrices it owns.
+#[derive(Clone, Debug)]
+pub enum Rule<B: Backend> {
+    Bp,
+    Fa(Feedback<B>),
+    Dfa(Feedback<B>),
+}
+
+impl<B: Backend> Rule<B> {
+    /// The word for this rule in configurations.
+    pub fn base(&self) -> Base {
+        match self {
+            Self::Bp => Base::Bp,
+            Self::Fa(_) => Base::Fa,
+            Self::Dfa(_) => Base::Dfa,
+        }
+    }
+
+    /// The matrices that this rule owns.
+    pub fn feedback(&self) -> Option<&Feedback<B>> {
+        match self {
+            Self::Bp => None,
+            Self::Fa(feedback) | Self::Dfa(feedback) => Some(feedback),
+        }
+    }
+
+    /// Whether [`Known::top`] is needed.
+    pub fn needs_top(&self) -> bool {
+        matches!(self, Self::Fa(_))
+    }
+
+    /// The credits; `None` for backpropagation, which has none.
+    ///
+    /// # Panics
+    /// If the rule needs [`Known::top`] and it is missing.
+    pub fn credit(&self, known: &Known<B>) -> Option<Credit<B>> {
+        match self {
+            Self::Bp => None,
+            Self::Fa(feedback) => {
+                let top = known.top.clone().expect("fa is given the readout's gradient");
+                Some(fa::credit(top, feedback))
+            }
+            Self::Dfa(feedback) => Some(dfa::credit(known.error.clone(), feedback)),
+        }
+    }
+}

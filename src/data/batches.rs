@@ -1,0 +1,149 @@
+//! Seeded orders and batches. The order of an epoch depends on the run's seed and the epoch's
+//! number alone, so a resumed run sees the same batches as an uninterrupted one.
+
+use super::augment::{Augmentation, Normaliser};
+use super::{Dataset, PIXELS, Split};
+use crate::rng::{Stream, stream};
+use rand::seq::SliceRandom;
+use std::ops::Range;
+
+/// A batch on the host, ready for a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// `len() × PIXELS` normalised values: images one after the other, each three 32×32 planes.
+    pub pixels: Vec<f32>,
+    /// One class an image.
+    pub labels: Vec<u32>,
+}
+
+impl Batch {
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image in it.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    fn with_capacity(n: usize) -> Self {
+        Self { pixels: Vec::with_capacity(n * PIXELS), labels: Vec::with_capacity(n) }
+    }
+}
+
+/// The order in which epoch `epoch` visits `n` training images: a uniform permutation of
+/// `0..n` from the stream `order/<epoch>` of `seed`.
+pub fn epoch_order(seed: u64, epoch: usize, n: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    order.shuffle(&mut stream(seed, &format!("order/{epoch}")));
+    order
+}
+
+impl Dataset {
+    /// The training images at `indices`, normalised; with an `augmentation` stream also cropped
+    /// and mirrored, three draws an image in the order of `indices`.
+    ///
+    /// # Panics
+    /// If an index is not below `train.len()`.
+    pub fn train_batch(&self, indices: &[u32], mut augmentation: Option<&mut Stream>) -> Batch {
+        let normaliser = Normaliser::new(self);
+        let mut batch = Batch::with_capacity(indices.len());
+        for &i in indices {
+            let i = i as usize;
+            match augmentation.as_deref_mut() {
+                Some(stream) => {
+                    let how = Augmentation::draw(stream);
+                    normaliser.augmented(self.train.image(i), how, &mut batch.pixels);
+                }
+                None => normaliser.plain(self.train.image(i), &mut batch.pixels),
+            }
+            batch.labels.push(u32::from(self.train.labels[i]));
+        }
+        batch
+    }
+
+    /// The test images of `range` in file order, normalised and nothing else. What of the range
+    /// lies beyond the split is left out, so the last batch may be short or empty.
+    pub fn test_batch(&self, range: Range<usize>) -> Batch {
+        let normaliser = Normaliser::new(self);
+        let Split { images, labels } = &self.test;
+        let end = range.end.min(labels.len());
+        let start = range.start.min(end);
+        let mut batch = Batch::with_capacity(end - start);
+        for image in images[start * PIXELS..end * PIXELS].chunks_exact(PIXELS) {
+            normaliser.plain(image, &mut batch.pixels);
+        }
+        batch.labels.extend(labels[start..end].iter().map(|&label| u32::from(label)));
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DatasetKind, SyntheticSpec, load};
+
+    fn small() -> Dataset {
+        let spec = SyntheticSpec { train: 12, test: 7, ..SyntheticSpec::default() };
+        load(DatasetKind::Synthetic, None, &spec).unwrap()
+    }
+
+    #[test]
+    fn an_epochs_order_is_a_permutation_of_its_seed_and_number_alone() {
+        let order = epoch_order(42, 3, 1000);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..1000).collect::<Vec<u32>>());
+        assert_eq!(order, epoch_order(42, 3, 1000));
+        assert_ne!(order, epoch_order(42, 4, 1000));
+        assert_ne!(order, epoch_order(43, 3, 1000));
+    }
+
+    /// A changed shuffle would silently change every run's numbers.
+    #[test]
+    fn the_order_is_pinned() {
+        assert_eq!(epoch_order(42, 1, 10), PINNED);
+    }
+
+    #[test]
+    fn a_training_batch_holds_the_images_it_was_asked_for() {
+        let data = small();
+        let batch = data.train_batch(&[5, 0], None);
+        let expected = |i: usize| {
+            data.train.image(i).iter().enumerate().map(move |(p, &v)| (p / 1024, v)).map(
+                |(c, v)| {
+                    (f32::from(v) / 255.0 - DatasetKind::Synthetic.mean()[c])
+                        / DatasetKind::Synthetic.std()[c]
+                },
+            )
+        };
+        assert_eq!(batch.pixels, expected(5).chain(expected(0)).collect::<Vec<f32>>());
+        assert_eq!(batch.labels, [5, 0].map(|i| u32::from(data.train.labels[i])));
+    }
+
+    #[test]
+    fn augmentation_draws_from_its_stream_and_leaves_the_labels_alone() {
+        let data = small();
+        let indices = [1, 2, 3];
+        let draw = |name| data.train_batch(&indices, Some(&mut stream(42, name)));
+        assert_eq!(draw("augmentation/1/1"), draw("augmentation/1/1"));
+        assert_ne!(draw("augmentation/1/1").pixels, draw("augmentation/1/2").pixels);
+        let plain = data.train_batch(&indices, None);
+        assert_eq!(plain.labels, draw("augmentation/1/1").labels);
+        assert_eq!(plain.pixels.len(), draw("augmentation/1/1").pixels.len());
+    }
+
+    #[test]
+    fn test_batches_cover_the_split_once_and_the_last_is_short() {
+        let data = small();
+        let batches: Vec<Batch> = (0..7).step_by(3).map(|i| data.test_batch(i..i + 3)).collect();
+        assert_eq!(batches.iter().map(Batch::len).collect::<Vec<_>>(), [3, 3, 1]);
+        let pixels: Vec<f32> = batches.into_iter().flat_map(|b| b.pixels).collect();
+        assert_eq!(pixels, data.test_batch(0..7).pixels);
+        assert!(data.test_batch(7..9).is_empty());
+        assert!(data.test_batch(20..30).is_empty());
+    }
+
+    const PINNED: [u32; 10] = [9, 8, 4, 5, 3, 2, 6, 1, 7, 0];
+}

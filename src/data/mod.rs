@@ -1,0 +1,336 @@
+//! Datasets as host bytes. A dataset is two lists of 3×32×32 byte images with their labels, the
+//! constants that normalise them and a provenance that every artefact of a run repeats: a number
+//! without the data it was measured on cannot be compared with a published one. Nothing here
+//! knows a device; batches are handed over as plain arrays.
+
+mod augment;
+mod batches;
+mod cifar;
+mod foreign;
+mod official;
+mod synthetic;
+mod verify;
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::{self, Write};
+use std::path::Path;
+use std::str::FromStr;
+
+pub use batches::{Batch, epoch_order};
+pub use synthetic::SyntheticSpec;
+pub use verify::{FileCheck, Verification, verify};
+
+/// Bytes of an image: three 32×32 planes, red, green and blue.
+pub const PIXELS: usize = 3 * PLANE;
+/// Bytes of one colour plane.
+pub(crate) const PLANE: usize = SIDE * SIDE;
+/// Height and width of an image.
+pub(crate) const SIDE: usize = 32;
+
+/// The datasets that the program knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatasetKind {
+    /// Made in memory: ten classes labelled by a random nonlinear teacher.
+    #[default]
+    Synthetic,
+    /// CIFAR-10 (Krizhevsky, Nair and Hinton 2009).
+    Cifar10,
+    /// CIFAR-100 with its 100 fine labels (Krizhevsky, Nair and Hinton 2009).
+    Cifar100,
+}
+
+impl DatasetKind {
+    /// Every kind, in the order in which they are offered.
+    pub const ALL: [Self; 3] = [Self::Synthetic, Self::Cifar10, Self::Cifar100];
+
+    /// The name in configurations, artefacts and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Synthetic => "synthetic",
+            Self::Cifar10 => "cifar10",
+            Self::Cifar100 => "cifar100",
+        }
+    }
+
+    /// The number of classes.
+    pub fn classes(self) -> usize {
+        match self {
+            Self::Synthetic | Self::Cifar10 => 10,
+            Self::Cifar100 => 100,
+        }
+    }
+
+    /// Whether a shifted or mirrored image keeps its label. A photograph does; a synthetic
+    /// image is a sum of patterns at fixed places, so moving it changes what the teacher sees.
+    pub fn augmentable(self) -> bool {
+        self != Self::Synthetic
+    }
+
+    /// Mean of each channel, with pixels in 0…1. For CIFAR the published constants; for the
+    /// synthetic data the centre around which it is made.
+    pub fn mean(self) -> [f32; 3] {
+        match self {
+            Self::Synthetic => synthetic::MEAN,
+            Self::Cifar10 => [0.4914, 0.4822, 0.4465],
+            Self::Cifar100 => [0.5071, 0.4865, 0.4409],
+        }
+    }
+
+    /// Standard deviation of each channel, with pixels in 0…1; sources as for [`Self::mean`].
+    pub fn std(self) -> [f32; 3] {
+        match self {
+            Self::Synthetic => synthetic::STD,
+            Self::Cifar10 => [0.2470, 0.2435, 0.2616],
+            Self::Cifar100 => [0.2673, 0.2564, 0.2762],
+        }
+    }
+}
+
+impl fmt::Display for DatasetKind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for DatasetKind {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let names = Self::ALL.map(Self::name);
+        match Self::ALL.into_iter().find(|kind| kind.name() == text) {
+            Some(kind) => Ok(kind),
+            None => bail!("unknown dataset '{text}': one of {}", names.join(", ")),
+        }
+    }
+}
+
+/// Images and labels of one split, in the order of their files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Split {
+    /// `len() × PIXELS` bytes; in each image the red, the green, then the blue plane, row by row.
+    pub images: Vec<u8>,
+    /// One label an image, below the dataset's number of classes.
+    pub labels: Vec<u8>,
+}
+
+impl Split {
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether the split holds no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The [`PIXELS`] bytes of image `i`.
+    ///
+    /// # Panics
+    /// If `i` is not below `len()`.
+    pub fn image(&self, i: usize) -> &[u8] {
+        &self.images[i * PIXELS..(i + 1) * PIXELS]
+    }
+
+    /// How many images each of `classes` classes has.
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        for &label in &self.labels {
+            if let Some(count) = counts.get_mut(usize::from(label)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// Where a dataset comes from, as far as its bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The published files: their first 1000 records and all their labels are those of the original.
+    Official,
+    /// A faithful copy: the original's labels in the original's order, but other pixels.
+    Copy,
+    /// Made by this program.
+    Generated,
+    /// The right shape, and no known hash that would tell more.
+    Unrecognised,
+}
+
+impl Source {
+    /// The word in artefacts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Official => "official",
+            Self::Copy => "copy",
+            Self::Generated => "generated",
+            Self::Unrecognised => "unrecognised",
+        }
+    }
+
+    /// What the word means, for a reader who meets it in a table.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Official => {
+                "first 1000 records of each file and all labels match the published files"
+            }
+            Self::Copy => "labels and order match the published files, pixels do not",
+            Self::Generated => "made in memory from a seed",
+            Self::Unrecognised => "right sizes and label ranges, but no known hash matches",
+        }
+    }
+
+    /// What can be said of two parts together: the weaker of the two statements.
+    fn weaker(self, other: Self) -> Self {
+        let strength = |source| match source {
+            Self::Official => 3,
+            Self::Copy => 2,
+            Self::Generated => 1,
+            Self::Unrecognised => 0,
+        };
+        if strength(other) < strength(self) { other } else { self }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One file that a dataset was read from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its name without the folder, so that artefacts do not depend on where the data lies.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of the whole file, in hexadecimal.
+    pub sha256: String,
+    /// What its hashes say.
+    pub source: Source,
+}
+
+/// What an artefact says about the data behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataProvenance {
+    /// The dataset's name.
+    pub name: String,
+    /// The weakest statement over all its files.
+    pub source: Source,
+    /// SHA-256, in hexadecimal, over the training images, training labels, test images and test
+    /// labels in this order.
+    pub sha256: String,
+    /// Training images.
+    pub train: usize,
+    /// Test images.
+    pub test: usize,
+    /// Classes.
+    pub classes: usize,
+    /// The files it was read from; none for generated data.
+    #[serde(default)]
+    pub files: Vec<FileRecord>,
+}
+
+/// A dataset in memory.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Which one.
+    pub kind: DatasetKind,
+    /// The split to train on.
+    pub train: Split,
+    /// The split to measure on.
+    pub test: Split,
+    /// Subtracted from each channel's pixels in 0…1.
+    pub mean: [f32; 3],
+    /// Divides each channel afterwards.
+    pub std: [f32; 3],
+    /// What artefacts say about it.
+    pub provenance: DataProvenance,
+}
+
+impl Dataset {
+    fn new(kind: DatasetKind, train: Split, test: Split, files: Vec<FileRecord>) -> Self {
+        let source = match kind {
+            DatasetKind::Synthetic => Source::Generated,
+            _ => files.iter().map(|f| f.source).fold(Source::Official, Source::weaker),
+        };
+        let parts = [&train.images, &train.labels, &test.images, &test.labels];
+        let provenance = DataProvenance {
+            name: kind.name().to_owned(),
+            source,
+            sha256: sha256(parts.iter().map(|part| part.as_slice())),
+            train: train.len(),
+            test: test.len(),
+            classes: kind.classes(),
+            files,
+        };
+        Self { kind, train, test, mean: kind.mean(), std: kind.std(), provenance }
+    }
+}
+
+/// Loads a dataset: CIFAR from its binary files in `dir` (or in the folder inside `dir` that the
+/// official archive unpacks to), the synthetic data from its `synthetic` specification.
+///
+/// # Errors
+/// One line that names the file, what was found, what was expected and where to get it: for a
+/// missing `dir`, a missing, truncated or foreign file, a label out of range. Also for a synthetic
+/// specification that is empty or would not fit in memory.
+pub fn load(kind: DatasetKind, dir: Option<&Path>, synthetic: &SyntheticSpec) -> Result<Dataset> {
+    match kind {
+        DatasetKind::Synthetic => synthetic::generate(synthetic),
+        DatasetKind::Cifar10 | DatasetKind::Cifar100 => cifar::load(kind, dir),
+    }
+}
+
+/// SHA-256 of byte strings laid end to end, in hexadecimal.
+fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_reads_back_as_its_kind_and_no_other_does() {
+        for kind in DatasetKind::ALL {
+            assert_eq!(kind.name().parse::<DatasetKind>().ok(), Some(kind));
+        }
+        let error = "mnist".parse::<DatasetKind>().unwrap_err().to_string();
+        assert_eq!(error, "unknown dataset 'mnist': one of synthetic, cifar10, cifar100");
+    }
+
+    #[test]
+    fn hashing_parts_is_hashing_their_concatenation() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; // FIPS 180-4
+        assert_eq!(sha256([b"abc".as_slice()]), abc);
+        assert_eq!(sha256([b"a".as_slice(), b"bc".as_slice()]), abc);
+    }
+
+    #[test]
+    fn two_sources_together_are_as_good_as_the_weaker() {
+        use Source::{Copy, Official, Unrecognised};
+        assert_eq!(Official.weaker(Official), Official);
+        assert_eq!(Official.weaker(Copy), Copy);
+        assert_eq!(Unrecognised.weaker(Official), Unrecognised);
+    }
+
+    #[test]
+    fn class_counts_add_up_to_the_split() {
+        let split = Split { images: vec![0; 4 * PIXELS], labels: vec![0, 2, 2, 1] };
+        assert_eq!(split.class_counts(3), [1, 1, 2]);
+    }
+}

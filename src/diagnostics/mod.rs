@@ -1,0 +1,265 @@
+//! The diagnostics of the protocol (arXiv:2606.21126; project reference §4): pure functions of a
+//! [`LayerTrace`], in f64. They measure; `verdict` compares with thresholds and decides.
+//!
+//! | file | quantity | decides? |
+//! |---|---|---|
+//! | [`growth`] | (a) D1: how much one block multiplies the hidden norm | yes |
+//! | [`reference`](mod@reference) | (b) D2: size of the gradient that the credit is compared with | yes |
+//! | [`stability`] | (c): shared direction of that gradient across batches | no |
+//! | [`depth_utility`] | (d) D3: accuracy over a network with frozen blocks | yes |
+//! | [`cosine`] | agreement of credit and gradient, layer by layer | reported |
+//!
+//! Nothing is skipped silently. What cannot be measured says why ([`Unmeasured`]); what exploded
+//! stays in the value as NaN or infinity.
+
+pub mod cosine;
+pub mod depth_utility;
+pub mod growth;
+pub mod reference;
+pub mod stability;
+
+use crate::trace::{BatchTrace, LayerTrace, Matrix};
+use std::fmt;
+
+/// Norms under this count as "no direction" (protocol §4: floor 1e-30, where PyTorch's
+/// `cosine_similarity` clamps each norm at 1e-8 and so shrinks what is merely small).
+pub const NORM_FLOOR: f64 = 1e-30;
+
+/// A diagnostic's result: the one number that a threshold judges, and what that number depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement<D> {
+    pub value: f64,
+    pub detail: D,
+}
+
+pub type Measured<D> = Result<Measurement<D>, Unmeasured>;
+
+/// Why a diagnostic has no value. Never a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmeasured {
+    NoSamples,
+    NoBlocks,
+    NoGradient,
+    NoCredit,
+    NoFrozenTwin,
+    IsBaseline,
+    /// Too few batches whose average gradient has a direction: how many there are.
+    TooFewBatches(usize),
+    /// The arrays contradict each other.
+    Malformed(String),
+}
+
+impl fmt::Display for Unmeasured {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::NoSamples => f.write_str("the trace holds no samples"),
+            Self::NoBlocks => f.write_str("the network has no blocks"),
+            Self::NoGradient => f.write_str("the trace holds no reference gradient"),
+            Self::NoCredit => f.write_str("the trace holds no credit signal"),
+            Self::NoFrozenTwin => f.write_str("no matched frozen-blocks run was given"),
+            Self::IsBaseline => f.write_str("this run is itself the baseline"),
+            Self::TooFewBatches(n) => write!(
+                f,
+                "{n} batch{} with a gradient direction, and a pair is needed",
+                if *n == 1 { "" } else { "es" }
+            ),
+            Self::Malformed(what) => write!(f, "the trace is malformed: {what}"),
+        }
+    }
+}
+
+impl Unmeasured {
+    /// What the user can do about it, where something can be done.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::NoFrozenTwin => Some("`--frozen CHECKPOINT.mpk` supplies one"),
+            Self::NoGradient => Some("the tensors `batch.{k}.g.{l}` of a trace file supply it"),
+            Self::NoCredit => Some("the tensors `batch.{k}.a.{l}` of a trace file supply it"),
+            Self::TooFewBatches(_) | Self::NoSamples => Some("evaluate more batches"),
+            Self::NoBlocks | Self::IsBaseline | Self::Malformed(_) => None,
+        }
+    }
+}
+
+/// The batches that hold samples, once their shapes are known to agree.
+fn batches(trace: &LayerTrace) -> Result<Vec<&BatchTrace>, Unmeasured> {
+    let Some(first) = trace.batches.first() else {
+        return Err(Unmeasured::NoSamples);
+    };
+    let widths: Vec<usize> = first.hidden.iter().map(Matrix::cols).collect();
+    if widths.is_empty() {
+        return Err(Unmeasured::Malformed("it has no hidden state".into()));
+    }
+    for (k, batch) in trace.batches.iter().enumerate() {
+        let named = [
+            ("h", Some(&batch.hidden)),
+            ("g", batch.gradient.as_ref()),
+            ("a", batch.credit.as_ref()),
+        ];
+        for (name, layers) in named {
+            let Some(layers) = layers else { continue };
+            if layers.len() != widths.len() {
+                return Err(Unmeasured::Malformed(format!(
+                    "batch {k} has {} layers of {name} where batch 0 has {} of h",
+                    layers.len(),
+                    widths.len()
+                )));
+            }
+            for (l, (matrix, width)) in layers.iter().zip(&widths).enumerate() {
+                if matrix.rows() != batch.samples() || matrix.cols() != *width {
+                    return Err(Unmeasured::Malformed(format!(
+                        "batch.{k}.{name}.{l} is [{}, {}] where [{}, {width}] belongs",
+                        matrix.rows(),
+                        matrix.cols(),
+                        batch.samples()
+                    )));
+                }
+            }
+        }
+    }
+    let filled: Vec<_> = trace.batches.iter().filter(|b| b.samples() > 0).collect();
+    if filled.is_empty() {
+        return Err(Unmeasured::NoSamples);
+    }
+    Ok(filled)
+}
+
+/// g_0 … g_L of a batch.
+fn gradient(batch: &BatchTrace) -> Result<&[Matrix], Unmeasured> {
+    batch.gradient.as_deref().ok_or(Unmeasured::NoGradient)
+}
+
+/// a_0 … a_L of a batch.
+fn credit(batch: &BatchTrace) -> Result<&[Matrix], Unmeasured> {
+    batch.credit.as_deref().ok_or(Unmeasured::NoCredit)
+}
+
+/// L2 norm. Squares in f64 hold every f32: an f32 sum underflows for entries under about 2e-23.
+fn norm(row: &[f32]) -> f64 {
+    row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+}
+
+/// The share of values for which `test` holds.
+fn share(values: &[f64], test: impl Fn(f64) -> bool) -> f64 {
+    values.iter().filter(|&&v| test(v)).count() as f64 / values.len() as f64
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Small traces for the tests of the diagnostics and of the verdict.
+
+    use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    pub fn rng(seed: u64) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(seed)
+    }
+
+    /// A matrix from its rows.
+    pub fn matrix(rows: &[&[f32]]) -> Matrix {
+        let cols = rows.first().map_or(0, |r| r.len());
+        Matrix::new(rows.len(), cols, rows.concat())
+    }
+
+    /// A batch whose layers are given; credit and gradient are absent.
+    pub fn batch(hidden: Vec<Matrix>) -> BatchTrace {
+        let n = hidden[0].rows();
+        BatchTrace {
+            hidden,
+            gradient: None,
+            credit: None,
+            logits: Matrix::new(n, 2, vec![0.0; 2 * n]),
+            labels: vec![0; n],
+        }
+    }
+
+    pub fn trace(batches: Vec<BatchTrace>) -> LayerTrace {
+        LayerTrace { loss_reduction: LossReduction::Mean, tokens: "single".into(), batches }
+    }
+
+    /// A batch with the same matrices as hidden states, gradients and credits.
+    pub fn same_everywhere(layers: Vec<Matrix>) -> BatchTrace {
+        BatchTrace { gradient: Some(layers.clone()), credit: Some(layers.clone()), ..batch(layers) }
+    }
+
+    /// Uniform entries in ±`scale`.
+    pub fn noise(rng: &mut ChaCha8Rng, rows: usize, cols: usize, scale: f32) -> Matrix {
+        let data = (0..rows * cols).map(|_| rng.random_range(-scale..scale)).collect();
+        Matrix::new(rows, cols, data)
+    }
+
+    /// A random trace: up to 10 batches of unequal size, up to 4 blocks, wildly differing scales.
+    pub fn random_trace(seed: u64) -> LayerTrace {
+        let mut rng = rng(seed);
+        let layers = rng.random_range(2..6);
+        let cols = rng.random_range(2..7);
+        let scale = 10f32.powi(rng.random_range(-20..21));
+        let batches = (0..rng.random_range(1..11))
+            .map(|_| {
+                let rows = rng.random_range(1..6);
+                let mut draw = |scale| -> Vec<Matrix> {
+                    (0..layers).map(|_| noise(&mut rng, rows, cols, scale)).collect()
+                };
+                let (hidden, gradient, credit) = (draw(scale), draw(1.0 / scale), draw(1.0));
+                BatchTrace { gradient: Some(gradient), credit: Some(credit), ..batch(hidden) }
+            })
+            .collect();
+        trace(batches)
+    }
+
+    /// Equal to rounding, or the same value where neither is finite.
+    pub fn close(a: f64, b: f64) -> bool {
+        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{batch, matrix, trace};
+    use super::*;
+
+    #[test]
+    fn norms_of_tiny_and_huge_entries_neither_underflow_nor_overflow() {
+        assert!((norm(&[3e-30, 4e-30]) / 5e-30 - 1.0).abs() < 1e-6);
+        assert!((norm(&[3e30, 4e30]) / 5e30 - 1.0).abs() < 1e-6);
+        assert!((dot(&[1e30, 1.0], &[1e-30, 1.0]) - 2.0).abs() < 1e-6);
+        assert!(norm(&[1.0, f32::NAN]).is_nan());
+    }
+
+    #[test]
+    fn contradicting_shapes_are_named() {
+        let two = matrix(&[&[1.0, 2.0]]);
+        let three = matrix(&[&[1.0, 2.0, 3.0]]);
+        let uneven = trace(vec![batch(vec![two.clone()]), batch(vec![three.clone()])]);
+        assert_eq!(
+            batches(&uneven).unwrap_err().to_string(),
+            "the trace is malformed: batch.1.h.0 is [1, 3] where [1, 2] belongs"
+        );
+        let mut short = batch(vec![two.clone(), two.clone()]);
+        short.gradient = Some(vec![two]);
+        assert_eq!(
+            batches(&trace(vec![short])).unwrap_err().to_string(),
+            "the trace is malformed: batch 0 has 1 layers of g where batch 0 has 2 of h"
+        );
+        let mut unlabelled = batch(vec![three]);
+        unlabelled.labels.clear();
+        assert!(matches!(batches(&trace(vec![unlabelled])), Err(Unmeasured::Malformed(_))));
+        assert!(matches!(
+            batches(&trace(vec![BatchTrace { hidden: vec![], ..batch(vec![matrix(&[])]) }])),
+            Err(Unmeasured::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn a_trace_without_samples_is_not_measured() {
+        assert_eq!(batches(&trace(vec![])).unwrap_err(), Unmeasured::NoSamples);
+        let empty = batch(vec![Matrix::new(0, 3, vec![])]);
+        let empty = trace(vec![empty]);
+        assert_eq!(batches(&empty).unwrap_err(), Unmeasured::NoSamples);
+    }
+}

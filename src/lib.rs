@@ -1,0 +1,60 @@
+//! fa-audit: tells whether a feedback-alignment training run can be believed.
+//!
+//! The way of the data, which is also the direction of the imports:
+//!
+//! ```text
+//! config ─► data ─► train (model × credit rule × optimiser) ─► checkpoint.mpk
+//!                                                                   │
+//!             probe: checkpoint × evaluation batches                ▼
+//!                                        LayerTrace (plain host arrays)
+//!                                                                   │
+//!             diagnostics (pure functions, f64) ─► verdict ─► report
+//! ```
+//!
+//! Left of [`trace::LayerTrace`] are tensors on a device; right of it is plain arithmetic that
+//! needs no backend.
+//!
+//! | module | what lives there, and nothing else |
+//! |---|---|
+//! | [`cli`] | what was typed, one file a subcommand, each a short story that calls the rest; exit codes |
+//! | [`config`] | the resolved, validated configuration; defaults beside their meaning and source |
+//! | [`rng`] | random streams derived from (seed, name); no global seed |
+//! | [`data`] | datasets as host bytes: CIFAR readers, the synthetic teacher; augmentation; batches |
+//! | [`model`] | `embed → blocks → readout` networks, one file each, their named parameters, the loss |
+//! | [`credit`] | one file a credit rule: the equation on top, the rule below |
+//! | [`train`] | the step, the loop, optimiser groups, schedule, checkpoint, run directory |
+//! | [`probe`] | runs a network over evaluation batches and fills a `LayerTrace` |
+//! | [`trace`] | `LayerTrace`: the one place where the two worlds meet |
+//! | [`diagnostics`] | one file a diagnostic, each citing its definition |
+//! | [`verdict`] | thresholds with their calibration ranges, statuses, the rule, reasons as sentences |
+//! | [`audit`] | one checkpoint's audit: load, probe, find its frozen twin, judge |
+//! | [`stats`] | mean, sample standard deviation, median |
+//! | [`failure`] | which failures are the user's words, and so a usage error |
+//! | [`number`] | numbers in artefacts: those that are not finite are strings |
+//! | [`report`] | one result, one small file a format |
+//! | [`study`] | a list of runs and their frozen twins, trained side by side by worker processes |
+//! | [`backend`] | which devices exist, probing CUDA, and the only place where concrete backends are named |
+
+pub mod audit;
+pub mod backend;
+pub mod cli;
+pub mod config;
+pub mod credit;
+pub mod data;
+pub mod diagnostics;
+pub mod failure;
+pub mod model;
+pub mod number;
+pub mod probe;
+pub mod report;
+pub mod rng;
+pub mod stats;
+pub mod study;
+pub mod trace;
+pub mod train;
+pub mod verdict;
+
+/// Lower-case hexadecimal of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,104 @@
+//! Networks. Everything that trains or audits speaks only of a list of residual branches:
+//! `embed(x) → h_0`, `branch(l, h_l) → f_l`, `readout(h_L) → logits`.
+
+mod batch;
+mod gelu;
+mod init;
+mod loss;
+mod parameters;
+mod resmlp;
+mod vit_mini;
+
+pub use batch::batch_tensors;
+pub use gelu::gelu;
+pub use init::{Draw, draw_values};
+pub use loss::{error, mean_cross_entropy};
+pub use parameters::{Change, NamedTensors, Part, assign, export, freeze, gradients, map_named};
+pub use resmlp::ResMlp;
+pub use vit_mini::VitMini;
+
+use crate::config::{Arch, Config};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// A network of L residual blocks on N samples. A hidden state is [N, tokens, d]; a network
+/// without tokens has one.
+pub trait Network<B: Backend>: Module<B> {
+    /// Number of residual blocks L.
+    fn blocks(&self) -> usize;
+
+    /// h_0 of images [N, 3072], normalised, channel planes in row-major order.
+    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3>;
+
+    /// f_l(h_l), the branch alone: the caller adds the skip.
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3>;
+
+    /// Whether h_{l+1} = h_l + f_l(h_l), or f_l(h_l) alone.
+    fn residual_add(&self) -> bool;
+
+    /// logits [N, classes] of h_L.
+    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2>;
+
+    /// h_{l+1} from h_l and f_l.
+    fn advance(&self, hidden: Tensor<B, 3>, branch: Tensor<B, 3>) -> Tensor<B, 3> {
+        if self.residual_add() { hidden + branch } else { branch }
+    }
+}
+
+/// The networks that can be trained and audited.
+// A program holds one or two networks: the size of the smaller variant is of no account.
+#[allow(clippy::large_enum_variant)]
+#[derive(Module, Debug)]
+pub enum Net<B: Backend> {
+    ResMlp(ResMlp<B>),
+    VitMini(VitMini<B>),
+}
+
+impl<B: Backend> Net<B> {
+    /// The network of `config`, for `classes` classes, initialised from the streams
+    /// `init/<parameter>` of the configuration's seed.
+    pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
+        match config.arch {
+            Arch::ResMlp => Self::ResMlp(ResMlp::new(config, classes, device)),
+            Arch::VitMini => Self::VitMini(VitMini::new(config, classes, device)),
+        }
+    }
+}
+
+impl<B: Backend> Network<B> for Net<B> {
+    fn blocks(&self) -> usize {
+        match self {
+            Self::ResMlp(net) => net.blocks(),
+            Self::VitMini(net) => net.blocks(),
+        }
+    }
+
+    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
+        match self {
+            Self::ResMlp(net) => net.embed(images),
+            Self::VitMini(net) => net.embed(images),
+        }
+    }
+
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+        match self {
+            Self::ResMlp(net) => net.branch(l, hidden),
+            Self::VitMini(net) => net.branch(l, hidden),
+        }
+    }
+
+    fn residual_add(&self) -> bool {
+        match self {
+            Self::ResMlp(net) => net.residual_add(),
+            Self::VitMini(net) => net.residual_add(),
+        }
+    }
+
+    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
+        match self {
+            Self::ResMlp(net) => net.readout(hidden),
+            Self::VitMini(net) => net.readout(hidden),
+        }
+    }
+}

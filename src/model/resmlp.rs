@@ -1,0 +1,103 @@
+//! The residual MLP (protocol §1):
+//!
+//! h_0 = E x + b, f_l(h) = W2 · GELU(W1 · LN(h) + b1) + b2, logits = head(LN(h_L)).
+
+use super::init::{Draw, Init};
+use super::{Network, gelu};
+use crate::config::Config;
+use crate::data::PIXELS;
+use burn::module::Module;
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// Residual MLP: a linear embedding, L pre-LN blocks, an optional terminal LayerNorm and a head.
+#[derive(Module, Debug)]
+pub struct ResMlp<B: Backend> {
+    embed: Linear<B>,
+    blocks: Vec<MlpBlock<B>>,
+    readout: Readout<B>,
+    residual_add: bool,
+}
+
+#[derive(Module, Debug)]
+struct MlpBlock<B: Backend> {
+    norm: LayerNorm<B>,
+    linear1: Linear<B>,
+    linear2: Linear<B>,
+}
+
+/// Terminal LayerNorm (where wanted) and linear head.
+#[derive(Module, Debug)]
+pub struct Readout<B: Backend> {
+    norm: Option<LayerNorm<B>>,
+    head: Linear<B>,
+}
+
+impl<B: Backend> Readout<B> {
+    pub(super) fn new(init: &mut Init<B>, config: &Config, classes: usize) -> Self {
+        Self {
+            norm: config.terminal_norm.then(|| init.layer_norm(config.width)),
+            head: init.linear("readout.head", config.width, classes),
+        }
+    }
+
+    /// logits [N, classes] of [N, d].
+    pub(super) fn forward(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
+        let hidden = match &self.norm {
+            Some(norm) => norm.forward(hidden),
+            None => hidden,
+        };
+        self.head.forward(hidden)
+    }
+}
+
+impl<B: Backend> ResMlp<B> {
+    /// The initial network: PyTorch's Linear initialisation, but W2 ~ N(0, `w2_std`²), b2 = 0.
+    pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
+        let mut init = Init::new(config.seed, device);
+        let inner = config.width * config.expansion;
+        Self {
+            embed: init.linear("embed", PIXELS, config.width),
+            blocks: (0..config.blocks())
+                .map(|l| MlpBlock {
+                    norm: init.layer_norm(config.width),
+                    linear1: init.linear(&format!("blocks.{l}.linear1"), config.width, inner),
+                    linear2: init.linear_with(
+                        &format!("blocks.{l}.linear2"),
+                        inner,
+                        config.width,
+                        Draw::Normal(config.w2_std),
+                        Draw::Constant(0.0),
+                    ),
+                })
+                .collect(),
+            readout: Readout::new(&mut init, config, classes),
+            residual_add: config.residual_add,
+        }
+    }
+}
+
+impl<B: Backend> Network<B> for ResMlp<B> {
+    fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
+        self.embed.forward(images).unsqueeze_dim(1)
+    }
+
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+        let block = &self.blocks[l];
+        let inner = block.linear1.forward(block.norm.forward(hidden.squeeze_dim::<2>(1)));
+        block.linear2.forward(gelu(inner)).unsqueeze_dim(1)
+    }
+
+    fn residual_add(&self) -> bool {
+        self.residual_add
+    }
+
+    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
+        self.readout.forward(hidden.squeeze_dim::<2>(1))
+    }
+}

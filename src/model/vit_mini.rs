@@ -1,0 +1,157 @@
+//! The small vision transformer (protocol §3.1), pre-LN:
+//!
+//! tokens = [cls; patches · P + b] + positions = h_0,
+//! f(h) = attn(LN₁ h) + mlp(LN₂(h + attn(LN₁ h))), logits = head(LN(cls of h_L)).
+//!
+//! One block's two sublayers are one residual branch, so that L blocks have L + 1 hidden states,
+//! as in the residual MLP. Not published, and chosen here: patch 4, 4 heads, MLP ratio 2, learned
+//! positions and cls token from N(0, 0.02²), PyTorch's default Linear initialisation elsewhere.
+
+use super::init::{Draw, Init};
+use super::resmlp::Readout;
+use super::{Network, gelu};
+use crate::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
+use burn::tensor::backend::Backend;
+
+const CHANNELS: usize = 3;
+const SIDE: usize = 32;
+
+/// Small vision transformer: T = (32/patch)² patches and a cls token, which the readout sees.
+#[derive(Module, Debug)]
+pub struct VitMini<B: Backend> {
+    embed: Tokens<B>,
+    blocks: Vec<VitBlock<B>>,
+    readout: Readout<B>,
+    residual_add: bool,
+}
+
+#[derive(Module, Debug)]
+struct Tokens<B: Backend> {
+    patch: Linear<B>,
+    /// [1, 1, d]
+    cls: Param<Tensor<B, 3>>,
+    /// [1, 1 + T, d]
+    positions: Param<Tensor<B, 3>>,
+    patch_size: usize,
+}
+
+#[derive(Module, Debug)]
+struct VitBlock<B: Backend> {
+    norm1: LayerNorm<B>,
+    attention: Attention<B>,
+    norm2: LayerNorm<B>,
+    linear1: Linear<B>,
+    linear2: Linear<B>,
+}
+
+#[derive(Module, Debug)]
+struct Attention<B: Backend> {
+    query: Linear<B>,
+    key: Linear<B>,
+    value: Linear<B>,
+    output: Linear<B>,
+    heads: usize,
+}
+
+impl<B: Backend> VitMini<B> {
+    /// The initial network.
+    pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
+        let mut init = Init::new(config.seed, device);
+        let (d, patch) = (config.width, config.patch);
+        let tokens = (SIDE / patch).pow(2);
+        let small = Draw::Normal(0.02);
+        Self {
+            embed: Tokens {
+                patch: init.linear("embed.patch", CHANNELS * patch * patch, d),
+                cls: init.param("embed.cls", [1, 1, d], small),
+                positions: init.param("embed.positions", [1, 1 + tokens, d], small),
+                patch_size: patch,
+            },
+            blocks: (0..config.blocks())
+                .map(|l| VitBlock {
+                    norm1: init.layer_norm(d),
+                    attention: Attention::new(&mut init, l, d, config.heads),
+                    norm2: init.layer_norm(d),
+                    linear1: init.linear(&format!("blocks.{l}.linear1"), d, d * config.mlp_ratio),
+                    linear2: init.linear(&format!("blocks.{l}.linear2"), d * config.mlp_ratio, d),
+                })
+                .collect(),
+            readout: Readout::new(&mut init, config, classes),
+            residual_add: config.residual_add,
+        }
+    }
+}
+
+impl<B: Backend> Network<B> for VitMini<B> {
+    fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
+        let [n, _] = images.dims();
+        let p = self.embed.patch_size;
+        let grid = SIDE / p;
+        let patches = images
+            .reshape([n, CHANNELS, grid, p, grid, p])
+            .permute([0, 2, 4, 1, 3, 5])
+            .reshape([n * grid * grid, CHANNELS * p * p]);
+        let patches = self.embed.patch.forward(patches);
+        let [_, d] = patches.dims();
+        let cls = self.embed.cls.val().expand([n, 1, d]);
+        Tensor::cat(vec![cls, patches.reshape([n, grid * grid, d])], 1) + self.embed.positions.val()
+    }
+
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+        let block = &self.blocks[l];
+        let attended = block.attention.forward(block.norm1.forward(hidden.clone()));
+        let inner = block.norm2.forward(hidden + attended.clone());
+        attended + each_token(&block.linear2, gelu(each_token(&block.linear1, inner)))
+    }
+
+    fn residual_add(&self) -> bool {
+        self.residual_add
+    }
+
+    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
+        self.readout.forward(hidden.narrow(1, 0, 1).squeeze_dim::<2>(1))
+    }
+}
+
+impl<B: Backend> Attention<B> {
+    fn new(init: &mut Init<B>, l: usize, d: usize, heads: usize) -> Self {
+        let mut linear = |name| init.linear(&format!("blocks.{l}.attention.{name}"), d, d);
+        Self {
+            query: linear("query"),
+            key: linear("key"),
+            value: linear("value"),
+            output: linear("output"),
+            heads,
+        }
+    }
+
+    /// Multi-head self-attention of [N, T, d] without mask and dropout.
+    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [n, tokens, d] = x.dims();
+        let head = d / self.heads;
+        let split = |linear: &Linear<B>| -> Tensor<B, 4> {
+            each_token(linear, x.clone()).reshape([n, tokens, self.heads, head]).swap_dims(1, 2)
+        };
+        let scores = split(&self.query).matmul(split(&self.key).transpose());
+        let weights = softmax(scores.mul_scalar(1.0 / (head as f64).sqrt()), 3);
+        let context = weights.matmul(split(&self.value)).swap_dims(1, 2).reshape([n, tokens, d]);
+        each_token(&self.output, context)
+    }
+}
+
+/// A Linear over the last dimension of [N, T, d], as one matrix product: on three dimensions
+/// Burn's weight gradient would be N products and a sum.
+fn each_token<B: Backend>(linear: &Linear<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    let [n, tokens, d] = x.dims();
+    let y = linear.forward(x.reshape([n * tokens, d]));
+    let [_, outputs] = y.dims();
+    y.reshape([n, tokens, outputs])
+}

@@ -1,0 +1,137 @@
+//! The probe: runs a network over evaluation batches and fills a [`LayerTrace`].
+//!
+//! A leaf of zeros is added to every hidden state: what reaches it in one backward pass of the
+//! batch-mean loss is exactly ∂L/∂h_l. The forward pass is not cut, whatever rule trained the
+//! network, so that the reference is the true gradient.
+
+use crate::config::{Arch, Config, Measure};
+use crate::credit::{Known, Rule, bp};
+use crate::data::{Batch, Dataset};
+use crate::model::{Network, batch_tensors, error, mean_cross_entropy};
+use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
+use anyhow::{Result, ensure};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor};
+
+/// Runs `net` over the first `probe_batches` batches of the unshuffled test set.
+///
+/// # Errors
+/// If the test set holds not even one batch.
+pub fn probe<B: AutodiffBackend, N: Network<B>>(
+    net: &N,
+    rule: &Rule<B::InnerBackend>,
+    config: &Config,
+    data: &Dataset,
+    device: &B::Device,
+) -> Result<LayerTrace> {
+    let size = config.probe_batch_size;
+    let count = config.probe_batches.min(data.test.len() / size);
+    ensure!(
+        count > 0,
+        "probe_batch_size: the test set holds {} images, not one batch of {size}",
+        data.test.len()
+    );
+    let net = net.clone().no_grad();
+    let batches = (0..count)
+        .map(|k| {
+            let batch = data.test_batch(k * size..(k + 1) * size);
+            trace_batch(&net, rule, config, batch, device)
+        })
+        .collect();
+    Ok(LayerTrace {
+        loss_reduction: LossReduction::Mean,
+        tokens: match (config.arch, config.measure) {
+            (Arch::ResMlp, _) => "single",
+            (Arch::VitMini, measure) => measure.word(),
+        }
+        .into(),
+        batches,
+    })
+}
+
+/// Hidden states, reference gradients and raw credits of one batch, for a network whose
+/// parameters require no gradient.
+fn trace_batch<B: AutodiffBackend, N: Network<B>>(
+    net: &N,
+    rule: &Rule<B::InnerBackend>,
+    config: &Config,
+    batch: Batch,
+    device: &B::Device,
+) -> BatchTrace {
+    let host_labels = batch.labels.clone();
+    let (images, labels) = batch_tensors::<B>(batch, device);
+    let forward = forward_and_back(net, images, labels.clone());
+
+    let measured = |states: &[Tensor<B::InnerBackend, 3>]| -> Vec<Matrix> {
+        states.iter().map(|h| to_matrix(select(h.clone(), config.measure))).collect()
+    };
+    let gradient = measured(&forward.gradient);
+    let known = Known {
+        error: error(forward.logits.clone(), labels.inner()),
+        top: forward.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1)),
+    };
+    let credit = match rule.credit(&known) {
+        Some(credit) => credit.layers.into_iter().map(to_matrix).collect(),
+        None => bp::credit(&gradient),
+    };
+    BatchTrace {
+        hidden: measured(&forward.hidden),
+        gradient: Some(gradient),
+        credit: Some(credit),
+        logits: to_matrix(forward.logits),
+        labels: host_labels,
+    }
+}
+
+/// One forward pass and the true gradient at every hidden state.
+pub struct Reference<B: Backend> {
+    /// h_0 … h_L, each [N, T, d].
+    pub hidden: Vec<Tensor<B, 3>>,
+    /// g_l = ∂(mean CE)/∂h_l, each [N, T, d].
+    pub gradient: Vec<Tensor<B, 3>>,
+    /// [N, classes]
+    pub logits: Tensor<B, 2>,
+}
+
+/// Runs `net` forward, uncut, and the batch-mean cross-entropy back to every hidden state.
+pub fn forward_and_back<B: AutodiffBackend, N: Network<B>>(
+    net: &N,
+    images: Tensor<B, 2>,
+    labels: Tensor<B, 1, Int>,
+) -> Reference<B::InnerBackend> {
+    let mut leaves = Vec::with_capacity(net.blocks() + 1);
+    let mut hidden = Vec::with_capacity(net.blocks() + 1);
+    let mut tap = |h: Tensor<B, 3>| {
+        let leaf = h.zeros_like().require_grad();
+        let h = h + leaf.clone();
+        leaves.push(leaf);
+        hidden.push(h.clone().inner());
+        h
+    };
+    let mut h = tap(net.embed(images));
+    for l in 0..net.blocks() {
+        let branch = net.branch(l, h.clone());
+        h = tap(net.advance(h, branch));
+    }
+    let logits = net.readout(h);
+    let gradients = mean_cross_entropy(logits.clone(), labels).backward();
+    let gradient = leaves
+        .iter()
+        .map(|leaf| leaf.grad(&gradients).unwrap_or_else(|| leaf.clone().inner()))
+        .collect();
+    Reference { hidden, gradient, logits: logits.inner() }
+}
+
+/// [N, d] at the tokens where the configuration measures.
+fn select<B: Backend>(states: Tensor<B, 3>, measure: Measure) -> Tensor<B, 2> {
+    match measure {
+        Measure::Cls => states.narrow(1, 0, 1).squeeze_dim::<2>(1),
+        Measure::Mean => states.mean_dim(1).squeeze_dim::<2>(1),
+    }
+}
+
+fn to_matrix<B: Backend>(tensor: Tensor<B, 2>) -> Matrix {
+    let [rows, cols] = tensor.dims();
+    let values = tensor.into_data().convert::<f32>().into_vec::<f32>();
+    Matrix::new(rows, cols, values.expect("converted to f32"))
+}

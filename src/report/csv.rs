@@ -1,0 +1,166 @@
+//! `verdicts.csv`: one row an audit. The columns are a contract: new ones go to the end.
+//!
+//! | column | unit |
+//! |---|---|
+//! | `method label arch dataset data_source seed epoch baseline diverged` | the run; `diverged` is empty or says how |
+//! | `accuracy frozen_accuracy` | fraction |
+//! | `growth` | ratio of mean hidden norms |
+//! | `reference reference_at_128 batch_size loss` | median gradient norm at h_L (batch-mean loss), as is and at N = 128; N; the recorded reduction |
+//! | `stability` | mean pairwise cosine |
+//! | `depth_utility` | percentage points |
+//! | `*_status` | `passed`, `fired`, `inconclusive`, `not evaluated` |
+//! | `cosine cosine_interpretable cosine_per_layer` | aggregate; whether the reference carries it; layers 0 … L joined by `;` |
+//! | `verdict` | `trustworthy`, `walked back`, `inconclusive` |
+//!
+//! A value that was not measured is an empty cell; one that is not finite is `nan`, `inf`, `-inf`.
+
+use crate::number::{Number, text};
+use crate::verdict::Audit;
+use anyhow::Result;
+use std::io::Write;
+
+const COLUMNS: [&str; 27] = [
+    "method",
+    "label",
+    "arch",
+    "dataset",
+    "data_source",
+    "seed",
+    "epoch",
+    "baseline",
+    "diverged",
+    "accuracy",
+    "frozen_accuracy",
+    "growth",
+    "growth_status",
+    "reference",
+    "reference_at_128",
+    "batch_size",
+    "loss",
+    "reference_status",
+    "stability",
+    "stability_status",
+    "depth_utility",
+    "depth_utility_status",
+    "cosine",
+    "cosine_interpretable",
+    "cosine_per_layer",
+    "verdict",
+    "schema",
+];
+
+/// The header and a row for each audit.
+pub fn write(audits: &[Audit], out: impl Write) -> Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(COLUMNS)?;
+    for audit in audits {
+        csv.write_record(row(audit))?;
+    }
+    csv.flush()?;
+    Ok(())
+}
+
+fn row(audit: &Audit) -> [String; COLUMNS.len()] {
+    let (run, d) = (&audit.run, &audit.diagnostics);
+    let reference = &d.reference.detail;
+    let per_layer: Vec<String> = audit.cosine.detail.per_layer.iter().map(|v| spell(*v)).collect();
+    [
+        run.method.clone(),
+        run.label.clone(),
+        run.arch.clone(),
+        run.dataset.clone(),
+        run.data_source.clone(),
+        or_empty(run.seed),
+        or_empty(run.epoch),
+        run.is_baseline.to_string(),
+        run.diverged.clone().unwrap_or_default(),
+        spell(audit.accuracy),
+        number(d.depth_utility.detail.frozen_accuracy),
+        number(d.growth.value),
+        d.growth.status.to_string(),
+        number(d.reference.value),
+        number(reference.at_batch_128),
+        or_empty(reference.batch_size),
+        format!("{:?}", audit.evaluation.loss).to_lowercase(),
+        d.reference.status.to_string(),
+        number(d.stability.value),
+        d.stability.status.to_string(),
+        number(d.depth_utility.value),
+        d.depth_utility.status.to_string(),
+        number(audit.cosine.aggregate),
+        audit.cosine.interpretable.to_string(),
+        per_layer.join(";"),
+        audit.verdict.to_string(),
+        audit.schema.clone(),
+    ]
+}
+
+fn or_empty<T: ToString>(value: Option<T>) -> String {
+    value.map(|v| v.to_string()).unwrap_or_default()
+}
+
+fn number(value: Option<Number>) -> String {
+    value.map(spell).unwrap_or_default()
+}
+
+/// The shortest digits that read back to the same value.
+fn spell(value: Number) -> String {
+    match value.0 {
+        v if v.is_finite() && v != 0.0 && !(1e-4..1e9).contains(&v.abs()) => format!("{v:e}"),
+        v => text(v),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::testing::published;
+    use std::collections::HashMap;
+
+    fn rows(audits: &[Audit]) -> Vec<HashMap<String, String>> {
+        let mut bytes = Vec::new();
+        write(audits, &mut bytes).unwrap();
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        reader.deserialize().map(|row| row.unwrap()).collect()
+    }
+
+    #[test]
+    fn every_audit_is_a_row_whose_values_read_back() {
+        let audits: Vec<Audit> = published().iter().map(|s| s.audit()).collect();
+        let rows = rows(&audits);
+        assert_eq!(rows.len(), audits.len());
+        for (row, audit) in rows.iter().zip(&audits) {
+            assert_eq!(row.len(), COLUMNS.len());
+            assert_eq!(row["label"], audit.run.label);
+            assert_eq!(row["verdict"], audit.verdict.to_string());
+            let value = audit.diagnostics.reference.value.unwrap().0;
+            assert_eq!(row["reference"].parse::<f64>().unwrap(), value);
+            let per_layer: Vec<f64> =
+                row["cosine_per_layer"].split(';').map(|v| v.parse().unwrap()).collect();
+            assert_eq!(per_layer.len(), 5);
+        }
+    }
+
+    #[test]
+    fn missing_is_empty_and_exploded_is_a_word() {
+        let mut run = published().remove(0);
+        run.frozen = None;
+        run.hidden[4] = f32::INFINITY;
+        run.gradient[4] = f32::NAN;
+        run.diverged = Some("loss was nan, epoch 3");
+        let row = &rows(&[run.audit()])[0];
+        assert_eq!(row["depth_utility"], "");
+        assert_eq!(row["depth_utility_status"], "not evaluated");
+        assert_eq!((row["growth"].as_str(), row["reference"].as_str()), ("inf", "nan"));
+        assert_eq!(row["diverged"], "loss was nan, epoch 3");
+        assert!(row["cosine_per_layer"].ends_with(";nan"));
+    }
+
+    #[test]
+    fn an_empty_study_still_has_its_header() {
+        let mut bytes = Vec::new();
+        write(&[], &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.trim_end().split(',').count(), COLUMNS.len());
+    }
+}

@@ -1,0 +1,63 @@
+//! Tables and paragraphs of at most 80 columns.
+
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+};
+
+const WIDTH: u16 = 80;
+/// One rule under the header; [`finish`] draws the outer two.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+/// The place of the verdict, the last column of a verdict table.
+const VERDICT: usize = 8;
+
+pub(super) fn table(color: bool) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_width(WIDTH).set_content_arrangement(ContentArrangement::Dynamic);
+    if color {
+        table.enforce_styling().style_text_only();
+    } else {
+        table.force_no_tty();
+    }
+    table
+}
+
+/// Numbers to the right and never broken, text to the left. The first `unmarked` columns have no
+/// place for a mark, which separates the others.
+pub(super) fn finish(mut table: Table, unmarked: usize) -> String {
+    for (i, column) in table.column_iter_mut().enumerate() {
+        let gap = match i {
+            VERDICT => 0,
+            _ if i < unmarked => 2,
+            _ => 1,
+        };
+        column.set_padding((0, gap));
+        if i > 1 {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if i > 0 && i != VERDICT {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let body = trimmed(&table);
+    let rule = body.lines().find(|l| l.starts_with('─')).unwrap_or_default();
+    format!("{rule}\n{body}\n{rule}")
+}
+
+/// Broken between words at 80 columns, the lines after the first set in under `bullet`.
+pub(super) fn wrapped(bullet: &str, text: &str) -> String {
+    let mut table = table(false);
+    let cells = [bullet, text].into_iter().filter(|cell| !cell.is_empty());
+    table.load_style(TableStyle::new()).add_row(cells);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 0));
+    }
+    if let (false, Some(column)) = (bullet.is_empty(), table.column_mut(0)) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    trimmed(&table)
+}
+
+fn trimmed(table: &Table) -> String {
+    let lines: Vec<String> = table.lines().map(|l| l.trim_end().to_string()).collect();
+    lines.join("\n")
+}

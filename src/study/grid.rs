@@ -1,0 +1,156 @@
+//! A study file: keys that all runs share, a grid of the others, and the frozen twins that they
+//! imply.
+//!
+//! ```toml
+//! name = "demonstration"
+//! [base]                       # any configuration keys
+//! dataset = "synthetic"
+//! [[grid]]                     # each key a list; the runs are their product; more grids may follow
+//! method = ["bp", "fa", "dfa"]
+//! seed = [42, 123, 456]
+//! ```
+
+use crate::backend;
+use crate::config::{Base, Config, Layer, Method, resolve};
+use crate::failure::usage;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// A list of runs.
+#[derive(Clone, Debug)]
+pub struct Study {
+    pub name: String,
+    pub runs: Vec<Config>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    #[serde(default)]
+    base: Table,
+    #[serde(default)]
+    grid: Vec<Table>,
+}
+
+impl Study {
+    /// Reads a study file; `over` goes over the keys of every run.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong: TOML, unknown sections, keys that are no lists, and all
+    /// that [`resolve`] refuses.
+    pub fn read(path: &Path, over: &Layer) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the study {}", path.display()))?;
+        Self::parse(&path.display().to_string(), &text, over)
+    }
+
+    /// As [`Study::read`], from the text of the file `source`.
+    ///
+    /// # Errors
+    /// As [`Study::read`].
+    pub fn parse(source: &str, text: &str, over: &Layer) -> Result<Self> {
+        let one_line =
+            |e: toml::de::Error| e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let file: File =
+            toml::from_str(text).map_err(|e| usage(format!("{source}: {}", one_line(e))))?;
+        let mut runs: Vec<Config> = Vec::new();
+        for grid in &file.grid {
+            for keys in points(source, &file.base, grid)? {
+                let mut config = resolve(&[Layer { source: source.into(), keys }, over.clone()])?;
+                backend::settle(&mut config);
+                if runs.iter().all(|run| run.hash() != config.hash()) {
+                    runs.push(config);
+                }
+            }
+        }
+        add_twins(&mut runs);
+        Ok(Self { name: file.name, runs })
+    }
+}
+
+/// The product of a grid's lists, over the keys that all its points share.
+fn points(source: &str, base: &Table, grid: &Table) -> Result<Vec<Table>> {
+    let mut points = vec![base.clone()];
+    for (key, values) in grid {
+        let Value::Array(values) = values else {
+            return Err(usage(format!("{source}: grid.{key}: expected a list")));
+        };
+        let with = |point: &Table, value: &Value| {
+            let mut point = point.clone();
+            point.insert(key.clone(), value.clone());
+            point
+        };
+        points = points.iter().flat_map(|p| values.iter().map(|v| with(p, v))).collect();
+    }
+    Ok(points)
+}
+
+/// The frozen twin of a run: the same seed, initialisation and data order, the blocks untrained.
+fn twin(config: &Config) -> Config {
+    let defaults = Config::published(config.arch, config.dataset);
+    Config {
+        method: Method::Frozen,
+        base: Base::Dfa,
+        penalty: defaults.penalty,
+        normalise: defaults.normalise,
+        rms_epsilon: defaults.rms_epsilon,
+        feedback_distribution: defaults.feedback_distribution,
+        feedback_scale: defaults.feedback_scale,
+        feedback_sharing: defaults.feedback_sharing,
+        embed_signal: defaults.embed_signal,
+        credit_tokens: defaults.credit_tokens,
+        checkpoint_epochs: Vec::new(),
+        ..config.clone()
+    }
+}
+
+fn add_twins(runs: &mut Vec<Config>) {
+    for config in runs.clone() {
+        let key = config.twin_key();
+        let has_twin = |c: &Config| c.method == Method::Frozen && c.twin_key() == key;
+        if !config.is_baseline() && !runs.iter().any(has_twin) {
+            runs.push(twin(&config));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "name = 'x'\n[base]\nepochs = 2\n[[grid]]\nmethod = ['bp', 'dfa']\nseed = [1, 2]";
+
+    #[test]
+    fn a_grid_is_a_product_with_one_twin_a_seed() {
+        let study = Study::parse("x.toml", TEXT, &Layer::new("over")).unwrap();
+        let names: Vec<_> = study.runs.iter().map(|c| (c.label(), c.seed)).collect();
+        let want = [("bp", 1), ("bp", 2), ("dfa", 1), ("dfa", 2)];
+        let twins = [("frozen(dfa)", 1), ("frozen(dfa)", 2)];
+        let want: Vec<_> = want.iter().chain(&twins).map(|(m, s)| (m.to_string(), *s)).collect();
+        assert_eq!(names, want);
+    }
+
+    #[test]
+    fn twins_are_found_by_the_runs_they_were_made_for() {
+        let study = Study::parse("x.toml", TEXT, &Layer::new("over")).unwrap();
+        for run in study.runs.iter().filter(|c| !c.is_baseline()) {
+            assert_eq!(twin(run).twin_key(), run.twin_key());
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_a_study_names_the_file() {
+        let error =
+            |text| Study::parse("x.toml", text, &Layer::new("over")).unwrap_err().to_string();
+        assert_eq!(error("name='x'\n[[grid]]\nseed=1"), "x.toml: grid.seed: expected a list");
+        assert!(error("name='x'\n[bsae]\nseed=1").starts_with("x.toml: "));
+        assert!(
+            error("name='x'\n[[grid]]\nsed=[1]")
+                .contains("unknown key `sed`; did you mean `seed`?")
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! Training: the step, the loop, optimiser, checkpoints and the run directory.
+
+pub mod checkpoint;
+mod evaluate;
+pub mod files;
+pub mod interrupt;
+mod optimizer;
+mod progress;
+pub mod run_dir;
+mod session;
+mod step;
+
+pub use evaluate::{Evaluation, evaluate};
+pub use optimizer::{Optimizer, learning_rate};
+pub use progress::Reporter;
+pub use session::{Outcome, Session, Trainee};
+pub use step::{Gradients, Step, StepOptions, step};

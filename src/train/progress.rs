@@ -1,0 +1,78 @@
+//! What a person sees of a training: a bar on a terminal, a line an epoch elsewhere.
+
+use super::run_dir::EpochMetrics;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+
+/// Shows the progress of one run on standard error.
+pub struct Reporter {
+    bar: ProgressBar,
+    lines: bool,
+    epochs: usize,
+}
+
+impl Reporter {
+    /// A bar on a terminal if `bar` is set; without one a line an epoch, unless `quiet`.
+    pub fn new(quiet: bool, bar: bool, epochs: usize, steps: u64) -> Self {
+        let draw = bar && !quiet && std::io::stderr().is_terminal();
+        let target = if draw { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let style = "{prefix} [{bar:14}] {pos}/{len}, {msg}, {eta} left";
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { bar, lines: !quiet, epochs }
+    }
+
+    /// The run stands before step `done` of all its steps, in `epoch`.
+    pub fn at(&self, epoch: usize, done: u64) {
+        self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+        self.bar.set_position(done);
+        self.bar.reset_eta();
+    }
+
+    /// A step is done; `running` tells loss, accuracy and samples a second of the epoch so far.
+    pub fn step(&self, running: Option<(f64, f64, f64)>) {
+        if let Some((loss, accuracy, speed)) = running {
+            self.bar.set_message(format!(
+                "loss {loss:.3}, acc {:.1} %, {speed:.0} samples/s",
+                100.0 * accuracy
+            ));
+        }
+        self.bar.inc(1);
+    }
+
+    /// Whether someone looks: reading the running loss costs a wait for the device.
+    pub fn is_shown(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    /// An epoch is done.
+    pub fn epoch(&self, m: &EpochMetrics) {
+        if !self.lines {
+            return;
+        }
+        let growth = m.growth.map_or(String::new(), |g| format!("  growth {:.3}", g.0));
+        let reference = m.gradient_norms.last().map_or(f64::NAN, |g| g.0);
+        let line = format!(
+            "epoch {:>3}/{}  loss {:.3}  train {:4.1} %  test {:4.1} %{growth}  |g_L| {:.1e}  {:.0}/s",
+            m.epoch,
+            self.epochs,
+            m.train_loss.0,
+            100.0 * m.train_accuracy.0,
+            100.0 * m.test_accuracy.0,
+            reference,
+            m.samples_per_second.0,
+        );
+        if self.is_shown() {
+            self.bar.println(line);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    /// The run is over.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

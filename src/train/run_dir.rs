@@ -1,0 +1,284 @@
+//! A run's directory: `run.json`, `config.toml`, `metrics.jsonl`, `checkpoint.mpk` and
+//! `epochs/epoch-NNNN.mpk`. Only what is complete is ever visible under these names.
+
+use super::files::write_atomically;
+use crate::config::Config;
+use crate::data::DataProvenance;
+use crate::failure::usage;
+use crate::number::Number;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Where a run's artefacts lie.
+#[derive(Clone, Debug)]
+pub struct RunDir(PathBuf);
+
+/// What stands in `run.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunRecord {
+    pub schema: String,
+    pub status: Status,
+    pub config: Config,
+    pub provenance: Provenance,
+    /// Finished epochs.
+    pub epoch: usize,
+    /// The newest epoch's line of `metrics.jsonl`.
+    pub last: Option<EpochMetrics>,
+    /// Set where loss, hidden states or gradients turned to NaN or infinity.
+    pub diverged: Option<Divergence>,
+    /// Why the run failed.
+    pub error: Option<String>,
+}
+
+/// The schema of [`RunRecord`].
+pub const RUN_SCHEMA: &str = "fa-audit/run/1";
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Running,
+    Finished,
+    Interrupted,
+    Failed,
+}
+
+/// The first value of a run that was not finite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Divergence {
+    pub epoch: usize,
+    /// Which quantity.
+    pub quantity: String,
+    pub value: Number,
+}
+
+/// What made the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Provenance {
+    pub tool: String,
+    pub git_revision: String,
+    pub burn: String,
+    pub backend: String,
+    pub device: String,
+    pub threads: usize,
+    /// Whether f32 matrix products are computed in full precision, as measured on the device.
+    #[serde(default = "full")]
+    pub matmul: Matmul,
+    pub data: DataProvenance,
+    pub config_hash: String,
+    pub seed: u64,
+    pub feedback_hash: Option<String>,
+    pub parameters: usize,
+    pub command_line: Vec<String>,
+    pub start: String,
+    pub end: Option<String>,
+}
+
+/// The precision of f32 matrix products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Matmul {
+    Full,
+    /// Operands are rounded, as TF32 does (10 bits of mantissa).
+    Reduced,
+}
+
+fn full() -> Matmul {
+    Matmul::Full
+}
+
+/// One epoch's line of `metrics.jsonl`. Norms and cosines are taken on the evaluation batches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    pub epoch: usize,
+    /// Mean over the epoch's samples, each seen before its step.
+    pub train_loss: Number,
+    pub train_accuracy: Number,
+    pub test_loss: Number,
+    pub test_accuracy: Number,
+    pub learning_rate: Number,
+    /// Mean ‖h_l‖, l = 0 … L.
+    pub hidden_norms: Vec<Number>,
+    /// Median ‖g_l‖ of the batch-mean loss, l = 0 … L.
+    pub gradient_norms: Vec<Number>,
+    /// max_l ‖h_{l+1}‖/‖h_l‖; absent in a network without blocks.
+    pub growth: Option<Number>,
+    /// Mean cos(a_l, g_l), l = 0 … L.
+    pub cosine: Vec<Number>,
+    /// Training time, without evaluation.
+    pub seconds: Number,
+    pub samples_per_second: Number,
+}
+
+impl EpochMetrics {
+    /// The first quantity that is not finite.
+    pub fn divergence(&self) -> Option<Divergence> {
+        let layers = |name: &'static str, values: &[Number]| {
+            values.iter().enumerate().map(|(l, v)| (format!("{name}_{l}"), *v)).collect::<Vec<_>>()
+        };
+        [("train loss".to_string(), self.train_loss), ("test loss".to_string(), self.test_loss)]
+            .into_iter()
+            .chain(layers("‖h‖", &self.hidden_norms))
+            .chain(layers("‖g‖", &self.gradient_norms))
+            .find(|(_, value)| !value.0.is_finite())
+            .map(|(quantity, value)| Divergence { epoch: self.epoch, quantity, value })
+    }
+}
+
+impl RunDir {
+    /// The directory at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn checkpoint(&self) -> PathBuf {
+        self.0.join("checkpoint.mpk")
+    }
+
+    pub fn epoch_checkpoint(&self, epoch: usize) -> PathBuf {
+        self.0.join("epochs").join(format!("epoch-{epoch:04}.mpk"))
+    }
+
+    pub fn record_file(&self) -> PathBuf {
+        self.0.join("run.json")
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    pub fn metrics_file(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+
+    /// Whether a run was ever started here.
+    pub fn holds_a_run(&self) -> bool {
+        self.record_file().exists() || self.checkpoint().exists()
+    }
+
+    /// Makes the directory for a new run.
+    ///
+    /// # Errors
+    /// A usage error if a run is there and `force` is not set; else what the system says.
+    pub fn create(&self, force: bool) -> Result<()> {
+        if self.holds_a_run() {
+            if !force {
+                return Err(usage(format!(
+                    "{} holds a run already: --resume continues it, --force replaces it, --out \
+                     names another place",
+                    self.0.display()
+                )));
+            }
+            self.remove_run()?;
+        }
+        fs::create_dir_all(&self.0)
+            .with_context(|| format!("cannot create the run directory {}", self.0.display()))
+    }
+
+    /// Removes what a run wrote here, and nothing else.
+    fn remove_run(&self) -> Result<()> {
+        let files = [
+            self.checkpoint(),
+            self.metrics_file(),
+            self.config_file(),
+            self.0.join("verdict.json"),
+            self.record_file(),
+        ];
+        let epochs = fs::read_dir(self.0.join("epochs")).into_iter().flatten().flatten();
+        for file in files.into_iter().chain(epochs.map(|entry| entry.path())) {
+            match fs::remove_file(&file) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(e).with_context(|| format!("cannot replace {}", file.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `run.json`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_record(&self, record: &RunRecord) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(record).context("encoding run.json")?;
+        text.push('\n');
+        write_atomically(&self.record_file(), text.as_bytes())
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// Names the file where it cannot be read or does not fit the schema.
+    pub fn read_record(&self) -> Result<RunRecord> {
+        let path = self.record_file();
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is not a run record of fa-audit", path.display()))
+    }
+
+    /// Writes `config.toml`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_config(&self, config: &Config) -> Result<()> {
+        let text = toml::to_string(config).context("encoding config.toml")?;
+        write_atomically(&self.config_file(), text.as_bytes())
+    }
+
+    /// Appends an epoch to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn append_metrics(&self, metrics: &EpochMetrics) -> Result<()> {
+        let path = self.metrics_file();
+        let append = || -> Result<()> {
+            let mut line = serde_json::to_string(metrics)?;
+            line.push('\n');
+            let mut file = fs::OpenOptions::new().create(true).append(true).open(&path)?;
+            file.write_all(line.as_bytes())?;
+            Ok(file.sync_data()?)
+        };
+        append().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Reads `metrics.jsonl`; no file is no epoch.
+    ///
+    /// # Errors
+    /// Names file and line that do not fit the schema; a last line cut short is left out.
+    pub fn read_metrics(&self) -> Result<Vec<EpochMetrics>> {
+        let path = self.metrics_file();
+        let text = match fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        let parse = |(i, line)| {
+            serde_json::from_str(line).with_context(|| {
+                format!("{}, line {}: not a line of metrics", path.display(), i + 1)
+            })
+        };
+        complete.lines().enumerate().map(parse).collect()
+    }
+
+    /// Drops the lines of epochs that come after `epoch`: their checkpoint was not written.
+    ///
+    /// # Errors
+    /// If the file cannot be read or rewritten.
+    pub fn truncate_metrics(&self, epoch: usize) -> Result<()> {
+        let mut text = String::new();
+        for metrics in self.read_metrics()?.iter().filter(|m| m.epoch <= epoch) {
+            text += &serde_json::to_string(metrics).context("encoding metrics")?;
+            text.push('\n');
+        }
+        write_atomically(&self.metrics_file(), text.as_bytes())
+    }
+}

@@ -1,0 +1,325 @@
+//! A run from its first or newest state to its end.
+
+use super::checkpoint::{Checkpoint, Progress, pack, pack_optimizer, unpack, unpack_optimizer};
+use super::evaluate::{count, evaluate, hits};
+use super::interrupt;
+use super::optimizer::{Optimizer, learning_rate};
+use super::progress::Reporter;
+use super::run_dir::{Divergence, EpochMetrics, RunDir};
+use super::step::{Step, StepOptions, step};
+use crate::config::{Base, Config, EmbedSignal, Method};
+use crate::credit::{Feedback, Rule, random_target};
+use crate::data::{Dataset, epoch_order};
+use crate::diagnostics;
+use crate::model::{NamedTensors, Net, Part, assign, batch_tensors, export, freeze};
+use crate::number::{Number, numbers};
+use crate::probe::probe;
+use crate::rng;
+use anyhow::{Context, Result, anyhow, ensure};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{ElementConversion, Int, Tensor};
+use std::time::Instant;
+
+/// A network with the rule that trains it.
+pub struct Trainee<B: AutodiffBackend> {
+    pub net: Net<B>,
+    pub rule: Rule<B::InnerBackend>,
+    /// The feedback matrices on the host.
+    pub feedback: NamedTensors,
+}
+
+impl<B: AutodiffBackend> Trainee<B> {
+    /// The initial network of `config` with freshly drawn feedback.
+    ///
+    /// # Errors
+    /// Never for a validated configuration.
+    pub fn initial(config: &Config, classes: usize, device: &B::Device) -> Result<Self> {
+        let feedback = Feedback::<B::InnerBackend>::draw(config, classes, config.seed);
+        Self::with(config, classes, Net::new(config, classes, device), feedback, device)
+    }
+
+    /// The network of a checkpoint.
+    ///
+    /// # Errors
+    /// Lists parameters and feedback matrices that are missing or of another shape.
+    pub fn from_checkpoint(checkpoint: &Checkpoint, device: &B::Device) -> Result<Self> {
+        let (config, classes) = (&checkpoint.config, checkpoint.data.classes);
+        let net = Net::new(config, classes, device);
+        let net = assign(net, &unpack(&checkpoint.parameters)?)?;
+        Self::with(config, classes, net, unpack(&checkpoint.feedback)?, device)
+    }
+
+    fn with(
+        config: &Config,
+        classes: usize,
+        net: Net<B>,
+        feedback: NamedTensors,
+        device: &B::Device,
+    ) -> Result<Self> {
+        let matrices = Feedback::from_named(config, classes, &feedback, device)?;
+        let rule = match config.rule() {
+            Base::Bp => Rule::Bp,
+            Base::Fa => Rule::Fa(matrices),
+            Base::Dfa => Rule::Dfa(matrices),
+        };
+        let frozen = config.method == Method::Frozen;
+        let embed = config.rule() == Base::Bp || config.embed_signal != EmbedSignal::None;
+        let net = freeze(net, |part| match part {
+            Part::Embed => embed,
+            Part::Block(_) => !frozen,
+            Part::Readout => true,
+        });
+        Ok(Self { net, rule, feedback })
+    }
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub enum Outcome {
+    Finished {
+        diverged: Option<Divergence>,
+    },
+    /// Saved in the middle of `epoch`.
+    Interrupted {
+        epoch: usize,
+    },
+}
+
+/// A run in progress.
+pub struct Session<'a, B: AutodiffBackend> {
+    config: &'a Config,
+    data: &'a Dataset,
+    dir: &'a RunDir,
+    device: B::Device,
+    trainee: Trainee<B>,
+    optimizer: Optimizer<B>,
+    progress: Progress,
+    diverged: Option<Divergence>,
+    /// Losses and hits that are still on the device: reading them waits for it.
+    pending: Vec<Pending<B>>,
+}
+
+struct Pending<B: AutodiffBackend> {
+    loss: Tensor<B::InnerBackend, 1>,
+    hits: Tensor<B::InnerBackend, 1, Int>,
+    samples: usize,
+}
+
+/// Steps between two looks at the loss while someone watches.
+const LOOK_EVERY: usize = 16;
+
+impl<'a, B: AutodiffBackend> Session<'a, B> {
+    /// A new run.
+    ///
+    /// # Errors
+    /// Never for a validated configuration.
+    pub fn start(
+        config: &'a Config,
+        data: &'a Dataset,
+        dir: &'a RunDir,
+        device: B::Device,
+    ) -> Result<Self> {
+        Ok(Self {
+            trainee: Trainee::initial(config, data.provenance.classes, &device)?,
+            optimizer: Optimizer::new(config),
+            progress: Progress::default(),
+            diverged: None,
+            pending: Vec::new(),
+            config,
+            data,
+            dir,
+            device,
+        })
+    }
+
+    /// Continues from a checkpoint.
+    ///
+    /// # Errors
+    /// If the checkpoint's data are not these, or its tensors do not fit the network.
+    pub fn resume(
+        config: &'a Config,
+        data: &'a Dataset,
+        dir: &'a RunDir,
+        device: B::Device,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self> {
+        ensure!(
+            checkpoint.data.sha256 == data.provenance.sha256,
+            "the run was trained on {} with SHA-256 {}, these data have {}",
+            checkpoint.data.name,
+            checkpoint.data.sha256,
+            data.provenance.sha256
+        );
+        let mut optimizer = Optimizer::new(config);
+        optimizer.import(unpack_optimizer(&checkpoint.optimizer)?, &device);
+        Ok(Self {
+            trainee: Trainee::from_checkpoint(checkpoint, &device)?,
+            optimizer,
+            progress: checkpoint.progress.clone(),
+            diverged: dir.read_metrics()?.iter().find_map(EpochMetrics::divergence),
+            pending: Vec::new(),
+            config,
+            data,
+            dir,
+            device,
+        })
+    }
+
+    /// The feedback matrices.
+    pub fn feedback(&self) -> &NamedTensors {
+        &self.trainee.feedback
+    }
+
+    /// The network.
+    pub fn net(&self) -> &Net<B> {
+        &self.trainee.net
+    }
+
+    /// Steps of one epoch: the last batch may be smaller.
+    fn steps(&self) -> usize {
+        self.data.train.len().div_ceil(self.config.batch_size)
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        (self.steps() * self.config.epochs) as u64
+    }
+
+    /// Trains to the end, until an interrupt is asked for, or until an epoch's numbers are no longer
+    /// finite: no step leads back from there.
+    ///
+    /// # Errors
+    /// If an artefact cannot be written.
+    pub fn train(&mut self, reporter: &Reporter) -> Result<Outcome> {
+        if self.progress == Progress::default() {
+            self.keep(0)?;
+        }
+        while self.progress.epoch < self.config.epochs && self.diverged.is_none() {
+            let epoch = self.progress.epoch + 1;
+            let done = (self.progress.epoch * self.steps() + self.progress.step) as u64;
+            reporter.at(epoch, done);
+            if !self.train_epoch(epoch, reporter)? {
+                self.checkpoint().save(&self.dir.checkpoint())?;
+                return Ok(Outcome::Interrupted { epoch });
+            }
+            let metrics = self.measure(epoch)?;
+            reporter.epoch(&metrics);
+            self.progress = Progress { epoch, ..Progress::default() };
+            self.dir.append_metrics(&metrics)?;
+            self.checkpoint().save(&self.dir.checkpoint())?;
+            self.keep(epoch)?;
+            self.diverged = metrics.divergence();
+        }
+        Ok(Outcome::Finished { diverged: self.diverged.clone() })
+    }
+
+    /// Trains the rest of an epoch; `false` where an interrupt stopped it.
+    fn train_epoch(&mut self, epoch: usize, reporter: &Reporter) -> Result<bool> {
+        let order = epoch_order(self.config.seed, epoch, self.data.train.len());
+        let options = StepOptions::of(self.config);
+        let rate = learning_rate(self.config, epoch);
+        let before = self.progress.seconds;
+        let start = Instant::now();
+        let batches = order.chunks(self.config.batch_size).enumerate().skip(self.progress.step);
+        for (k, indices) in batches {
+            if interrupt::asked() {
+                self.settle();
+                return Ok(false);
+            }
+            let (images, labels) = self.batch(epoch, k, indices);
+            let Step { loss, logits, gradients } =
+                step(&self.trainee.net, &self.trainee.rule, images, labels.clone(), &options);
+            let net = self.trainee.net.clone();
+            self.trainee.net = self.optimizer.step(net, gradients, rate);
+            let hits = hits(logits, labels.inner());
+            self.pending.push(Pending { loss, hits, samples: indices.len() });
+            self.progress.step = k + 1;
+            self.progress.seconds = before + start.elapsed().as_secs_f64();
+            let look = reporter.is_shown() && k % LOOK_EVERY == 0;
+            reporter.step(look.then(|| self.running()));
+        }
+        self.settle();
+        self.progress.seconds = before + start.elapsed().as_secs_f64();
+        Ok(true)
+    }
+
+    fn batch(&self, epoch: usize, k: usize, indices: &[u32]) -> (Tensor<B, 2>, Tensor<B, 1, Int>) {
+        let seed = self.config.seed;
+        let mut stream = rng::stream(seed, &format!("augmentation/{epoch}/{k}"));
+        let augmentation = self.config.augment.then_some(&mut stream);
+        let mut batch = self.data.train_batch(indices, augmentation);
+        if self.config.method == Method::RandomTarget {
+            let classes = self.data.provenance.classes;
+            batch.labels = random_target::labels(seed, epoch, k, indices.len(), classes);
+        }
+        batch_tensors(batch, &self.device)
+    }
+
+    /// Brings what is pending into the epoch's sums, in f64 and in order.
+    fn settle(&mut self) {
+        for Pending { loss, hits, samples } in self.pending.drain(..) {
+            self.progress.loss_sum += loss.into_scalar().elem::<f64>() * samples as f64;
+            self.progress.correct += count(hits);
+            self.progress.seen += samples as u64;
+        }
+    }
+
+    /// Loss, accuracy and samples a second of the epoch so far.
+    fn running(&mut self) -> (f64, f64, f64) {
+        self.settle();
+        let p = &self.progress;
+        let seen = p.seen as f64;
+        (p.loss_sum / seen, p.correct as f64 / seen, seen / p.seconds)
+    }
+
+    fn measure(&mut self, epoch: usize) -> Result<EpochMetrics> {
+        let (train_loss, train_accuracy, speed) = self.running();
+        let test = evaluate(&self.trainee.net, self.data, &self.device);
+        let Trainee { net, rule, .. } = &self.trainee;
+        let trace = probe(net, rule, self.config, self.data, &self.device)?;
+        // A network without blocks has no growth; all else is measured whenever a trace is there.
+        let growth = diagnostics::growth::growth(&trace);
+        let norms = diagnostics::growth::hidden_norms(&trace);
+        let reference = diagnostics::reference::reference(&trace, self.config.threshold_reference);
+        let cosine = diagnostics::cosine::cosine(&trace);
+        let unmeasured = |e: diagnostics::Unmeasured| anyhow!("epoch {epoch}: {e}");
+        Ok(EpochMetrics {
+            epoch,
+            train_loss: Number(train_loss),
+            train_accuracy: Number(train_accuracy),
+            test_loss: Number(test.loss),
+            test_accuracy: Number(test.accuracy),
+            learning_rate: Number(learning_rate(self.config, epoch)),
+            hidden_norms: numbers(&norms.map_err(unmeasured)?),
+            gradient_norms: reference.map_err(unmeasured)?.detail.per_layer,
+            growth: growth.ok().map(|found| Number(found.value)),
+            cosine: cosine.map_err(unmeasured)?.detail.per_layer,
+            seconds: Number(self.progress.seconds),
+            samples_per_second: Number(speed),
+        })
+    }
+
+    /// Keeps the state after `epoch` where the configuration asks for it.
+    fn keep(&self, epoch: usize) -> Result<()> {
+        if !self.config.checkpoint_epochs.contains(&epoch) {
+            return Ok(());
+        }
+        let path = self.dir.epoch_checkpoint(epoch);
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot create {}", directory.display()))?;
+        }
+        self.checkpoint().save(&path)
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            config: self.config.clone(),
+            data: self.data.provenance.clone(),
+            progress: self.progress.clone(),
+            parameters: pack(&export(&self.trainee.net)),
+            feedback: pack(&self.trainee.feedback),
+            optimizer: pack_optimizer(self.optimizer.export()),
+        }
+    }
+}

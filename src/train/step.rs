@@ -1,0 +1,165 @@
+//! The gradients of one batch: one forward pass and one backward pass for every rule.
+//!
+//! A local rule cuts the forward pass at every block. The readout is differentiated first, because
+//! rules may look at its gradient; then all local losses together. The two graphs are disjoint, so
+//! each operation is run backward once. Backpropagation alone has no cuts.
+
+use crate::config::{Config, CreditTokens, EmbedSignal};
+use crate::credit::{Credit, Known, Normaliser, Rule};
+use crate::model::{Network, error, gradients, mean_cross_entropy};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor};
+use std::collections::BTreeMap;
+
+/// Gradients by parameter name, each flattened to one dimension.
+pub type Gradients<B> = BTreeMap<String, Tensor<<B as AutodiffBackend>::InnerBackend, 1>>;
+
+/// What a step depends on beside network, rule and batch.
+#[derive(Clone, Copy, Debug)]
+pub struct StepOptions {
+    pub normaliser: Normaliser,
+    /// λ
+    pub penalty: f64,
+    pub credit_tokens: CreditTokens,
+    pub embed_signal: EmbedSignal,
+}
+
+impl StepOptions {
+    /// The options that `config` asks for.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            normaliser: Normaliser::of(config),
+            penalty: config.penalty,
+            credit_tokens: config.credit_tokens,
+            embed_signal: config.embed_signal,
+        }
+    }
+}
+
+/// What one batch gives.
+pub struct Step<B: AutodiffBackend> {
+    /// Mean cross-entropy, without penalty: [1].
+    pub loss: Tensor<B::InnerBackend, 1>,
+    /// [N, classes]
+    pub logits: Tensor<B::InnerBackend, 2>,
+    pub gradients: Gradients<B>,
+}
+
+/// The gradients that `rule` gives the parameters of `net` on one batch: images [N, 3072], labels
+/// [N]. Parameters that do not require a gradient have none.
+pub fn step<B: AutodiffBackend, N: Network<B>>(
+    net: &N,
+    rule: &Rule<B::InnerBackend>,
+    images: Tensor<B, 2>,
+    labels: Tensor<B, 1, Int>,
+    options: &StepOptions,
+) -> Step<B> {
+    match rule {
+        Rule::Bp => backpropagation(net, images, labels, options),
+        Rule::Fa(_) | Rule::Dfa(_) => local(net, rule, images, labels, options),
+    }
+}
+
+fn backpropagation<B: AutodiffBackend, N: Network<B>>(
+    net: &N,
+    images: Tensor<B, 2>,
+    labels: Tensor<B, 1, Int>,
+    options: &StepOptions,
+) -> Step<B> {
+    let mut hidden = net.embed(images);
+    let mut penalties = Vec::new();
+    for l in 0..net.blocks() {
+        let branch = net.branch(l, hidden.clone());
+        if options.penalty > 0.0 {
+            penalties.push(penalty(branch.clone(), options));
+        }
+        hidden = net.advance(hidden, branch);
+    }
+    let logits = net.readout(hidden);
+    let loss = mean_cross_entropy(logits.clone(), labels);
+    let total = penalties.into_iter().fold(loss.clone(), |sum, p| sum + p);
+    Step {
+        loss: loss.inner(),
+        logits: logits.inner(),
+        gradients: gradients(net, &total.backward()),
+    }
+}
+
+fn local<B: AutodiffBackend, N: Network<B>>(
+    net: &N,
+    rule: &Rule<B::InnerBackend>,
+    images: Tensor<B, 2>,
+    labels: Tensor<B, 1, Int>,
+    options: &StepOptions,
+) -> Step<B> {
+    let embedded = net.embed(images);
+    let mut hidden = embedded.clone().detach();
+    let mut branches = Vec::with_capacity(net.blocks());
+    for l in 0..net.blocks() {
+        let branch = net.branch(l, hidden.clone());
+        hidden = net.advance(hidden, branch.clone().detach());
+        branches.push(branch);
+    }
+
+    let top = hidden.set_require_grad(rule.needs_top());
+    let logits = net.readout(top.clone());
+    let loss = mean_cross_entropy(logits.clone(), labels.clone());
+    let readout = loss.backward();
+    let mut all = gradients(net, &readout);
+
+    let known = Known {
+        error: error(logits.clone().inner(), labels.inner()),
+        // The readout of a network with tokens sees one of them: the sum is that one's gradient.
+        top: top.grad(&readout).map(|g| g.sum_dim(1).squeeze_dim::<2>(1)),
+    };
+    let credit = rule.credit(&known).expect("a local rule has credits");
+    if let Some(total) = local_loss(embedded, branches, credit, options) {
+        all.extend(gradients(net, &total.backward()));
+    }
+    Step { loss: loss.inner(), logits: logits.inner(), gradients: all }
+}
+
+/// Σ_l mean ⟨f_l, ã_l⟩ + λ mean Σ_j f_l² + mean ⟨h_0, ã_0⟩; `None` where there is no term.
+fn local_loss<B: AutodiffBackend>(
+    embedded: Tensor<B, 3>,
+    branches: Vec<Tensor<B, 3>>,
+    credit: Credit<B::InnerBackend>,
+    options: &StepOptions,
+) -> Option<Tensor<B, 1>> {
+    let normalised =
+        |a: &Tensor<B::InnerBackend, 2>| Tensor::from_inner(options.normaliser.apply(a.clone()));
+    let mut losses = Vec::new();
+    for (branch, a) in branches.into_iter().zip(&credit.layers) {
+        if options.penalty > 0.0 {
+            losses.push(penalty(branch.clone(), options));
+        }
+        losses.push(inner_product(branch, normalised(a), options.credit_tokens));
+    }
+    if options.embed_signal != EmbedSignal::None {
+        let a = credit.embed.as_ref().unwrap_or(&credit.layers[0]);
+        losses.push(inner_product(embedded, normalised(a), options.credit_tokens));
+    }
+    losses.into_iter().reduce(|sum, loss| sum + loss)
+}
+
+/// mean over the batch, and over the tokens that receive credit, of Σ_j x_j ã_j; x [N, T, d] and
+/// ã [N, d].
+fn inner_product<B: Backend>(
+    x: Tensor<B, 3>,
+    credit: Tensor<B, 2>,
+    tokens: CreditTokens,
+) -> Tensor<B, 1> {
+    let x = match tokens {
+        CreditTokens::All => x,
+        CreditTokens::Cls => x.narrow(1, 0, 1),
+    };
+    let [n, t, _] = x.dims();
+    // Not div_scalar: its gradient in Burn 0.21 rounds the reciprocal to f32 on every backend.
+    (x * credit.unsqueeze_dim(1)).sum().mul_scalar(1.0 / (n * t) as f64)
+}
+
+/// λ · mean over batch and tokens of Σ_j f_j².
+fn penalty<B: Backend>(branch: Tensor<B, 3>, options: &StepOptions) -> Tensor<B, 1> {
+    let [n, t, _] = branch.dims();
+    branch.square().sum().mul_scalar(options.penalty / (n * t) as f64)
+}

@@ -1,0 +1,315 @@
+//! From measurements to a verdict that can be believed.
+//!
+//! [`judge`] runs every diagnostic on one run's trace, holds each against its threshold and decides:
+//! *walked back* if growth, reference or depth utility fired, *trustworthy* if all three were
+//! evaluated and passed, *inconclusive* otherwise. Stability names a sub-mode and never decides. Its
+//! [`Audit`] is what `verdict.json` holds; [`seeds`] pools the audits of one method.
+
+mod caveats;
+mod reasons;
+pub mod seeds;
+mod thresholds;
+mod words;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use crate::diagnostics::depth_utility::FrozenBaseline;
+pub use seeds::{MethodSummary, summarise};
+pub use thresholds::{CALIBRATIONS, CalibratedThreshold, Calibration, Calibrations, Thresholds};
+pub use words::{plain, short};
+
+use crate::diagnostics::cosine::Cosine;
+use crate::diagnostics::depth_utility::DepthUtility;
+use crate::diagnostics::growth::Growth;
+use crate::diagnostics::reference::Reference;
+use crate::diagnostics::stability::{MIN_BATCHES, Stability};
+use crate::diagnostics::{self, Measured, Unmeasured};
+use crate::number::Number;
+use crate::trace::{LayerTrace, LossReduction};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+pub const SCHEMA: &str = "fa-audit/verdict/1";
+pub const PROTOCOL: &str = "arXiv:2606.21126";
+
+/// Where one diagnostic stands. What was not evaluated has not passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Passed,
+    Fired,
+    Inconclusive,
+    #[serde(rename = "not evaluated")]
+    NotEvaluated,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Self::Passed => "passed",
+            Self::Fired => "fired",
+            Self::Inconclusive => "inconclusive",
+            Self::NotEvaluated => "not evaluated",
+        })
+    }
+}
+
+/// The verdict on a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    Trustworthy,
+    #[serde(rename = "walked back")]
+    WalkedBack,
+    Inconclusive,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Self::Trustworthy => "trustworthy",
+            Self::WalkedBack => "walked back",
+            Self::Inconclusive => "inconclusive",
+        })
+    }
+}
+
+impl Decision {
+    /// The rule, over the three diagnostics that decide.
+    pub fn of(growth: Status, reference: Status, depth_utility: Status) -> Self {
+        let deciding = [growth, reference, depth_utility];
+        if deciding.contains(&Status::Fired) {
+            Self::WalkedBack
+        } else if deciding.iter().all(|s| *s == Status::Passed) {
+            Self::Trustworthy
+        } else {
+            Self::Inconclusive
+        }
+    }
+}
+
+/// What was judged: the `run` of `verdict.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The credit rule, such as `dfa`.
+    pub method: String,
+    pub arch: String,
+    pub dataset: String,
+    /// `None` where another program trained the run and did not say.
+    pub seed: Option<u64>,
+    pub epoch: Option<u64>,
+    /// The name in tables, with what sets the run apart: `DFA λ=1e-2`. Runs that share it are seeds
+    /// of one method.
+    #[serde(default)]
+    pub label: String,
+    /// `official`, `copy` or `generated`.
+    #[serde(default)]
+    pub data_source: String,
+    /// Frozen or shallow: what others are held against; no verdict is due.
+    #[serde(default, rename = "baseline")]
+    pub is_baseline: bool,
+    /// Where and how training left the finite numbers, if it did.
+    #[serde(default)]
+    pub diverged: Option<String>,
+}
+
+/// A diagnostic against its threshold. `value` is `null` where nothing was measured, and then
+/// `reason` says why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding<D> {
+    pub status: Status,
+    pub value: Option<Number>,
+    pub threshold: Number,
+    #[serde(flatten)]
+    pub detail: D,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Diagnostics {
+    pub growth: Finding<Growth>,
+    pub reference: Finding<Reference>,
+    pub stability: Finding<Stability>,
+    pub depth_utility: Finding<DepthUtility>,
+}
+
+/// The per-layer cosine with its aggregate beside it, never instead of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CosineFinding {
+    #[serde(flatten)]
+    pub detail: Cosine,
+    /// `null` where nothing was measured.
+    pub aggregate: Option<Number>,
+    /// Whether the reference lets it be read at all.
+    pub interpretable: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// On what the measurements stand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub batches: usize,
+    pub samples: usize,
+    /// Samples in each batch, equal neighbours once: `[128]`, or `[128, 16]` with a shorter last one.
+    pub batch_sizes: Vec<usize>,
+    pub loss: LossReduction,
+    /// Which tokens the arrays show.
+    pub tokens: String,
+}
+
+/// Everything the audit of one run found: `verdict.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Audit {
+    pub schema: String,
+    pub protocol: String,
+    pub run: Subject,
+    /// A fraction.
+    pub accuracy: Number,
+    pub diagnostics: Diagnostics,
+    pub cosine: CosineFinding,
+    pub verdict: Decision,
+    pub reasons: Vec<String>,
+    /// What was not evaluated and how to have it evaluated; what a reader must know besides.
+    pub notes: Vec<String>,
+    pub evaluation: Evaluation,
+    pub thresholds: Calibrations,
+}
+
+/// Audits one run. Never fails: what the trace lacks is not evaluated, and says so.
+pub fn judge(
+    subject: Subject,
+    trace: &LayerTrace,
+    accuracy: f64,
+    frozen: Option<FrozenBaseline>,
+    thresholds: &Thresholds,
+) -> Audit {
+    let mut notes = Notes::default();
+    let growth = notes.on("Growth", diagnostics::growth::growth(trace));
+    let reference =
+        notes.on("Reference", diagnostics::reference::reference(trace, thresholds.reference));
+    let stability = notes.on("Stability", diagnostics::stability::stability(trace));
+    let depth_utility = notes.on(
+        "Depth utility",
+        diagnostics::depth_utility::depth_utility(accuracy, frozen.as_ref(), subject.is_baseline),
+    );
+    let cosine = notes.on("Cosine", diagnostics::cosine::cosine(trace));
+
+    let diagnostics = Diagnostics {
+        growth: Finding::new(growth, thresholds.growth, fires_above),
+        reference: Finding::new(reference, thresholds.reference, fires_below),
+        stability: Finding::new(stability, thresholds.stability, fires_above).stability(),
+        depth_utility: Finding::new(depth_utility, thresholds.depth_utility, fires_below),
+    };
+    let cosine = CosineFinding {
+        interpretable: cosine.is_ok() && diagnostics.reference.status == Status::Passed,
+        aggregate: cosine.as_ref().ok().map(|found| Number(found.value)),
+        reason: cosine.as_ref().err().map(Unmeasured::to_string),
+        detail: cosine.map(|found| found.detail).unwrap_or_default(),
+    };
+    let mut verdict = Decision::of(
+        diagnostics.growth.status,
+        diagnostics.reference.status,
+        diagnostics.depth_utility.status,
+    );
+    if verdict == Decision::Trustworthy && subject.diverged.is_some() {
+        verdict = Decision::Inconclusive;
+    }
+    let mut audit = Audit {
+        schema: SCHEMA.into(),
+        protocol: PROTOCOL.into(),
+        run: subject,
+        accuracy: Number(accuracy),
+        diagnostics,
+        cosine,
+        verdict,
+        reasons: Vec::new(),
+        notes: notes.0,
+        evaluation: Evaluation::of(trace),
+        thresholds: thresholds.calibrated(),
+    };
+    audit.reasons = reasons::reasons(&audit);
+    audit.notes.extend(caveats::caveats(&audit));
+    audit
+}
+
+/// Strictly above, or not a finite number: NaN never passes, nor does anything under a NaN threshold.
+fn fires_above(value: f64, threshold: f64) -> bool {
+    !(value.is_finite() && value <= threshold)
+}
+
+/// Strictly below, or not a finite number.
+fn fires_below(value: f64, threshold: f64) -> bool {
+    !(value.is_finite() && value >= threshold)
+}
+
+impl<D: Default> Finding<D> {
+    fn new(measured: Measured<D>, threshold: f64, fires: fn(f64, f64) -> bool) -> Self {
+        let threshold_number = Number(threshold);
+        match measured {
+            Ok(found) => Self {
+                status: if fires(found.value, threshold) { Status::Fired } else { Status::Passed },
+                value: Some(Number(found.value)),
+                threshold: threshold_number,
+                detail: found.detail,
+                reason: None,
+            },
+            Err(unmeasured) => Self {
+                status: Status::NotEvaluated,
+                value: None,
+                threshold: threshold_number,
+                detail: D::default(),
+                reason: Some(unmeasured.to_string()),
+            },
+        }
+    }
+}
+
+impl Finding<Stability> {
+    /// Measured on fewer batches than the protocol asks for, it says nothing either way.
+    fn stability(mut self) -> Self {
+        let batches = self.detail.batches;
+        if self.status != Status::NotEvaluated && batches < MIN_BATCHES {
+            self.status = Status::Inconclusive;
+            self.reason = Some(format!("{batches} of at least {MIN_BATCHES} batches"));
+        }
+        self
+    }
+}
+
+impl Evaluation {
+    fn of(trace: &LayerTrace) -> Self {
+        let mut batch_sizes: Vec<usize> = trace.batches.iter().map(|b| b.samples()).collect();
+        let (batches, samples) = (batch_sizes.len(), batch_sizes.iter().sum());
+        batch_sizes.dedup();
+        Self {
+            batches,
+            samples,
+            batch_sizes,
+            loss: trace.loss_reduction,
+            tokens: trace.tokens.clone(),
+        }
+    }
+}
+
+/// Collects a note for each diagnostic that was not evaluated.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    fn on<D>(&mut self, name: &str, measured: Measured<D>) -> Measured<D> {
+        // Of a baseline no depth utility is expected.
+        if let Err(unmeasured) = &measured
+            && *unmeasured != Unmeasured::IsBaseline
+        {
+            let advice = unmeasured.advice().map(|a| format!(" ({a})"));
+            self.0
+                .push(format!("{name} not evaluated: {unmeasured}{}.", advice.unwrap_or_default()));
+        }
+        measured
+    }
+}

@@ -1,0 +1,6 @@
+//! The program as a person runs it.
+
+mod audit;
+mod bad_input;
+mod common;
+mod runs;

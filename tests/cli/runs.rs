@@ -1,0 +1,139 @@
+//! Training: determinism, resuming, interrupts, divergence.
+
+use crate::common::{Place, metrics};
+
+/// Both runs end in the same bits: the metrics but for the times, and the whole checkpoint.
+fn same_run(place: &Place, a: &str, b: &str) {
+    let [left, right] = [a, b].map(|run| metrics(&place.path(run).join("metrics.jsonl")));
+    assert!(!left.is_empty());
+    assert_eq!(left, right, "{a} and {b}");
+    let [left, right] = [a, b]
+        .map(|run| std::fs::read(place.path(run).join("checkpoint.mpk")).expect("a checkpoint"));
+    assert!(left == right, "the checkpoints of {a} and {b} differ");
+}
+
+#[test]
+fn the_same_command_gives_the_same_metrics_and_the_same_checkpoint() {
+    let place = Place::new();
+    for method in ["bp", "fa", "dfa", "random-target"] {
+        for run in ["one", "two"] {
+            place
+                .done(&format!("train --config small.toml --method {method} --out {method}-{run}"));
+        }
+        same_run(&place, &format!("{method}-one"), &format!("{method}-two"));
+    }
+    let other = "train --config small.toml --method bp --seed 43 --out other";
+    place.done(other);
+    let differs = metrics(&place.path("other/metrics.jsonl"));
+    assert_ne!(differs, metrics(&place.path("bp-one/metrics.jsonl")), "the seed is used");
+}
+
+#[test]
+fn a_vit_trains_and_is_diagnosed() {
+    let place = Place::new();
+    let vit = "--arch vit-mini --set heads=2 --set patch=8 --set epochs=1";
+    place.done(&format!("train --config small.toml --method frozen {vit} --out frozen"));
+    place.done(&format!("train --config small.toml --method dfa {vit} --out dfa"));
+    let outcome = place.done("diagnose dfa/checkpoint.mpk");
+    assert!(outcome.stdout.contains("vit-mini"), "{}", outcome.stdout);
+    let verdict = place.json("dfa/verdict.json");
+    assert_eq!(verdict["evaluation"]["tokens"], "cls");
+    assert_eq!(verdict["cosine"]["per_layer"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn an_interrupted_run_saves_and_resumes_to_the_same_bits() {
+    let place = Place::new();
+    let train = "train --config small.toml --method dfa --set train_samples=6000 --set epochs=8 --no-progress";
+    place.done(&format!("{train} --out whole"));
+    let outcome = place.stop_after_an_epoch("cut", "-INT", &format!("{train} --out cut"));
+    assert_eq!(outcome.code, 130, "{}", outcome.stderr);
+    assert_eq!(place.json("cut/run.json")["status"], "interrupted");
+    assert!(metrics(&place.path("cut/metrics.jsonl")).len() < 8);
+    place.done("train --out cut --resume");
+    assert_eq!(place.json("cut/run.json")["status"], "finished");
+    same_run(&place, "whole", "cut");
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bits() {
+    let place = Place::new();
+    let train = "train --config small.toml --method fa --set train_samples=6000 --set epochs=8 --no-progress";
+    place.done(&format!("{train} --out whole"));
+    let outcome = place.stop_after_an_epoch("cut", "-KILL", &format!("{train} --out cut"));
+    assert_eq!(outcome.code, -1, "killed");
+    place.done("train --out cut --resume");
+    same_run(&place, "whole", "cut");
+}
+
+#[test]
+fn metrics_past_the_newest_checkpoint_are_trained_again() {
+    let place = Place::new();
+    place.done("train --config small.toml --method bp --out whole");
+    place.done("train --config small.toml --method bp --out cut --set checkpoint_epochs=[2]");
+    place.done("train --config small.toml --method bp --out whole2 --set checkpoint_epochs=[2]");
+    // As if the program had died between the last line of metrics and its checkpoint.
+    std::fs::copy(place.path("cut/epochs/epoch-0002.mpk"), place.path("cut/checkpoint.mpk"))
+        .expect("a copy");
+    place.done("train --out cut --resume");
+    same_run(&place, "whole2", "cut");
+    assert_eq!(
+        metrics(&place.path("whole/metrics.jsonl")),
+        metrics(&place.path("cut/metrics.jsonl")),
+        "keeping checkpoints changes nothing"
+    );
+}
+
+#[test]
+fn the_written_configuration_repeats_the_run() {
+    let place = Place::new();
+    place.done("train --config small.toml --method dfa --penalty 0.01 --seed 7 --out one");
+    place.done("train --config one/config.toml --out two");
+    same_run(&place, "one", "two");
+}
+
+#[test]
+fn a_run_that_leaves_the_finite_numbers_is_recorded_and_stays_diagnosable() {
+    let place = Place::new();
+    place.done("train --config small.toml --method frozen --out frozen");
+    let outcome =
+        place.done("train --config small.toml --method bp --set learning_rate=1e30 --out wild");
+    assert!(outcome.stderr.contains("diverged in epoch 1"), "{}", outcome.stderr);
+    let record = place.json("wild/run.json");
+    assert_eq!(record["status"], "finished");
+    assert_eq!(record["diverged"]["epoch"], 1);
+    assert!(place.read("wild/metrics.jsonl").contains("\"nan\""));
+    place.done("diagnose wild/checkpoint.mpk --frozen frozen/checkpoint.mpk");
+    let verdict = place.json("wild/verdict.json");
+    assert_eq!(verdict["verdict"], "walked back");
+    assert_eq!(verdict["diagnostics"]["growth"]["status"], "fired");
+    assert_eq!(verdict["diagnostics"]["growth"]["value"], "nan");
+}
+
+#[test]
+fn frozen_blocks_stay_and_shallow_networks_have_none() {
+    let place = Place::new();
+    for base in ["bp", "dfa"] {
+        let keep = "--set checkpoint_epochs=[0]";
+        let run = format!("frozen-{base}");
+        place.done(&format!(
+            "train --config small.toml --method frozen --base {base} {keep} --out {run}"
+        ));
+        let parameters = |file: &str| {
+            let checkpoint = fa_audit::train::checkpoint::Checkpoint::load(&place.path(file));
+            let checkpoint = checkpoint.expect("a checkpoint");
+            fa_audit::train::checkpoint::unpack(&checkpoint.parameters).expect("parameters")
+        };
+        let first = parameters(&format!("{run}/epochs/epoch-0000.mpk"));
+        let last = parameters(&format!("{run}/checkpoint.mpk"));
+        for (name, before) in &first {
+            let stays = before.as_bytes() == last[name].as_bytes();
+            assert_eq!(stays, name.starts_with("blocks."), "{base}: {name}");
+        }
+        place.done(&format!(
+            "train --config small.toml --method shallow --base {base} --out shallow-{base}"
+        ));
+        let outcome = place.done(&format!("diagnose shallow-{base}/checkpoint.mpk"));
+        assert!(outcome.stdout.contains("baseline"), "{}", outcome.stdout);
+    }
+}

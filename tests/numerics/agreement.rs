@@ -1,0 +1,73 @@
+//! flex and ndarray are independent implementations: from one seed they must tell the same.
+
+use crate::common::{host, published, relative};
+use burn::backend::{Autodiff, Flex, NdArray};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Int, Tensor, TensorData};
+use fa_audit::backend::float_tensor;
+use fa_audit::config::{Arch, Config, Method};
+use fa_audit::credit::Known;
+use fa_audit::model::error;
+use fa_audit::probe::forward_and_back;
+use fa_audit::train::{StepOptions, Trainee, step};
+
+const CLASSES: usize = 10;
+const SAMPLES: usize = 16;
+
+/// Everything that an audit reads off one batch, by name, and the gradients of one step.
+fn measured<B: AutodiffBackend>(config: &Config) -> Vec<(String, Vec<f64>)> {
+    let device = Default::default();
+    let trainee = Trainee::<B>::initial(config, CLASSES, &device).expect("a network");
+    let pixels: Vec<f64> =
+        (0..SAMPLES * 3072).map(|k| (0.013 * (k * k % 9973) as f64).sin()).collect();
+    let images = float_tensor::<B, 2>(TensorData::new(pixels, [SAMPLES, 3072]), &device);
+    let labels: Vec<i32> = (0..SAMPLES as i32).map(|i| i % CLASSES as i32).collect();
+    let labels = Tensor::<B, 1, Int>::from_data(TensorData::new(labels, [SAMPLES]), &device);
+    let reference = forward_and_back(&trainee.net, images.clone(), labels.clone());
+    let top = reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1));
+    let known = Known { error: error(reference.logits.clone(), labels.clone().inner()), top };
+    let mut all = Vec::new();
+    for (l, h) in reference.hidden.into_iter().enumerate() {
+        all.push((format!("h_{l}"), host(h)));
+    }
+    for (l, g) in reference.gradient.into_iter().enumerate() {
+        all.push((format!("g_{l}"), host(g)));
+    }
+    let credit = trainee.rule.credit(&known).into_iter().flat_map(|c| c.layers);
+    for (l, a) in credit.enumerate() {
+        all.push((format!("a_{l}"), host(a)));
+    }
+    let step = step(&trainee.net, &trainee.rule, images, labels, &StepOptions::of(config));
+    for (name, gradient) in step.gradients {
+        all.push((format!("gradient of {name}"), host(gradient)));
+    }
+    all
+}
+
+fn flex_and_ndarray_agree(arch: Arch, method: Method) {
+    let config = Config { method, width: 32, depth: 3, ..published(arch) };
+    let flex = measured::<Autodiff<Flex>>(&config);
+    let ndarray = measured::<Autodiff<NdArray>>(&config);
+    assert_eq!(flex.len(), ndarray.len());
+    for ((name, a), (_, b)) in flex.iter().zip(&ndarray) {
+        // A softmax does not see its key bias: that gradient is rounding alone.
+        if !name.ends_with("key.bias") {
+            let difference = relative(a, b);
+            assert!(difference < 1e-5, "{arch}, {method}, {name}: {difference:.1e}");
+        }
+    }
+}
+
+#[test]
+fn flex_and_ndarray_agree_on_the_resmlp() {
+    for method in [Method::Bp, Method::Fa, Method::Dfa] {
+        flex_and_ndarray_agree(Arch::ResMlp, method);
+    }
+}
+
+#[test]
+fn flex_and_ndarray_agree_on_the_vit() {
+    for method in [Method::Bp, Method::Fa, Method::Dfa] {
+        flex_and_ndarray_agree(Arch::VitMini, method);
+    }
+}

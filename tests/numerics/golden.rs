@@ -1,0 +1,226 @@
+//! Golden numbers from PyTorch (float64): forward pass, reference gradient at every layer, raw
+//! credits, and for every rule the gradient of every parameter and one AdamW step. They are made by
+//! `python tests/golden/make_golden.py` (PyTorch; the script is the snippet), which defines each
+//! number; networks and inputs are the same formula on both sides.
+
+use crate::common::{F64, host, matrix, published, wave};
+use burn::tensor::{Int, Tensor, TensorData};
+use fa_audit::config::{Arch, Base, Config};
+use fa_audit::credit::{Feedback, Known, Rule};
+use fa_audit::model::{NamedTensors, Net, assign, error, export};
+use fa_audit::probe::forward_and_back;
+use fa_audit::train::{Optimizer, StepOptions, step};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Rounding of twelve printed digits and of two orders of summation.
+const TOLERANCE: f64 = 1e-9;
+const CLASSES: usize = 10;
+const SAMPLES: usize = 6;
+
+struct Case {
+    config: Config,
+    net: Net<F64>,
+    images: Tensor<F64, 2>,
+    labels: Tensor<F64, 1, Int>,
+    golden: Value,
+}
+
+impl Case {
+    fn new(arch: Arch) -> Self {
+        let depth = if arch == Arch::ResMlp { 3 } else { 2 };
+        let small = Config { width: 8, depth, heads: 2, patch: 8, ..published(arch) };
+        let device = Default::default();
+        let net = Net::new(&small, CLASSES, &device);
+        let parameters = formula_parameters(arch, &export(&net), small.depth);
+        let pixels = (0..SAMPLES * 3072).map(|k| (0.013 * (k + 1) as f64).sin()).collect();
+        let text = include_str!("../golden/golden.json");
+        let all: Value = serde_json::from_str(text).expect("golden.json");
+        Self {
+            net: assign(net, &parameters).expect("every parameter has a formula"),
+            images: matrix(pixels, SAMPLES, 3072),
+            labels: Tensor::from_data(TensorData::from([3i64, 1, 4, 1, 5, 9]), &device),
+            golden: all[small.arch.word()].clone(),
+            config: small,
+        }
+    }
+
+    fn rule(
+        &self,
+        base: Base,
+    ) -> Rule<<F64 as burn::tensor::backend::AutodiffBackend>::InnerBackend> {
+        let (d, blocks) = (self.config.width, self.config.depth);
+        let matrices = |first: usize, count: usize, columns: usize| {
+            (0..count)
+                .map(|l| {
+                    let scale = 1.0 / (columns as f64).sqrt();
+                    matrix(wave(first + l, d * columns, scale), d, columns)
+                })
+                .collect()
+        };
+        match base {
+            Base::Bp => Rule::Bp,
+            Base::Dfa => Rule::Dfa(Feedback::new(blocks, matrices(1000, blocks, CLASSES), None)),
+            Base::Fa => Rule::Fa(Feedback::new(blocks, matrices(2000, blocks - 1, d), None)),
+        }
+    }
+}
+
+/// The order in which the formula counts a network's parameters.
+fn order(arch: Arch, depth: usize) -> Vec<String> {
+    let affine = |n: &str| vec![format!("{n}.gamma"), format!("{n}.beta")];
+    let linear = |n: &str| vec![format!("{n}.weight"), format!("{n}.bias")];
+    let mut names = match arch {
+        Arch::ResMlp => linear("embed"),
+        Arch::VitMini => {
+            let mut names = linear("embed.patch");
+            names.extend(["embed.cls".to_string(), "embed.positions".to_string()]);
+            names
+        }
+    };
+    for l in 0..depth {
+        if arch == Arch::VitMini {
+            names.extend(affine(&format!("blocks.{l}.norm1")));
+            for part in ["query", "key", "value", "output"] {
+                names.extend(linear(&format!("blocks.{l}.attention.{part}")));
+            }
+            names.extend(affine(&format!("blocks.{l}.norm2")));
+        } else {
+            names.extend(affine(&format!("blocks.{l}.norm")));
+        }
+        names.extend(linear(&format!("blocks.{l}.linear1")));
+        names.extend(linear(&format!("blocks.{l}.linear2")));
+    }
+    names.extend(affine("readout.norm"));
+    names.extend(linear("readout.head"));
+    names
+}
+
+fn formula_parameters(arch: Arch, own: &NamedTensors, depth: usize) -> NamedTensors {
+    let value = |(p, name): (usize, String)| {
+        let shape = own[&name].shape.clone();
+        let count = shape.num_elements();
+        let values = match name.rsplit('.').next() {
+            Some("weight") => wave(p, count, 1.0 / (shape[0] as f64).sqrt()),
+            Some("gamma") => wave(p, count, 0.1).into_iter().map(|v| 1.0 + v).collect(),
+            Some("cls" | "positions") => wave(p, count, 0.5),
+            _ => wave(p, count, 0.05),
+        };
+        (name, TensorData::new(values, shape))
+    };
+    order(arch, depth).into_iter().enumerate().map(value).collect()
+}
+
+/// Holds values against a golden summary: the first elements, norm, sum and Σ v_k cos k, each on
+/// the scale of the whole tensor.
+fn compare(what: &str, values: &[f64], golden: &Value) {
+    let number = |v: &Value| v.as_f64().unwrap_or_else(|| panic!("{what}: {v} is no number"));
+    let norm = number(&golden["norm"]);
+    let own: f64 = values.iter().map(|v| v * v).sum::<f64>().sqrt();
+    // Gradients that are zero but for rounding (a softmax does not see its key bias).
+    let scale = norm.max(1e-7);
+    let close = |a: f64, b: f64, size: f64, name: &str| {
+        assert!((a - b).abs() <= TOLERANCE * size, "{what}, {name}: {a}, golden {b}");
+    };
+    close(own, norm, scale, "norm");
+    for (k, v) in golden["head"].as_array().expect("a head").iter().enumerate() {
+        close(values[k], number(v), scale, &format!("element {k}"));
+    }
+    let spread = scale * (values.len() as f64).sqrt();
+    close(values.iter().sum(), number(&golden["sum"]), spread, "sum");
+    let probe = values.iter().enumerate().map(|(k, v)| v * (k as f64).cos()).sum();
+    close(probe, number(&golden["probe"]), spread, "probe");
+}
+
+fn the_forward_pass_and_the_reference_gradient_are_pytorchs(arch: Arch) {
+    let case = Case::new(arch);
+    let reference = forward_and_back(&case.net, case.images.clone(), case.labels.clone());
+    assert_eq!(reference.hidden.len(), case.config.depth + 1);
+    for (l, (h, g)) in reference.hidden.into_iter().zip(reference.gradient.clone()).enumerate() {
+        compare(&format!("h_{l}"), &host(h), &case.golden["hidden"][l]);
+        compare(&format!("g_{l}"), &host(g), &case.golden["gradient"][l]);
+    }
+    compare("logits", &host(reference.logits.clone()), &case.golden["logits"]);
+
+    let top = reference.gradient[case.config.depth].clone().sum_dim(1).squeeze_dim::<2>(1);
+    let known =
+        Known { error: error(reference.logits, case.labels.clone().inner()), top: Some(top) };
+    for base in [Base::Dfa, Base::Fa] {
+        let credit = case.rule(base).credit(&known).expect("a local rule");
+        assert_eq!(credit.layers.len(), case.config.depth + 1);
+        let golden = &case.golden["credit"][base.word()];
+        for (l, a) in credit.layers.into_iter().take(case.config.depth).enumerate() {
+            compare(&format!("{base} a_{l}"), &host(a), &golden[l]);
+        }
+    }
+}
+
+fn a_step_of_every_rule_is_pytorchs(arch: Arch) {
+    let case = Case::new(arch);
+    for base in [Base::Bp, Base::Fa, Base::Dfa] {
+        for (penalty, suffix) in [(0.0, ""), (0.01, "+penalty")] {
+            let config = Config { penalty, ..case.config.clone() };
+            let name = format!("{base}{suffix}");
+            let golden = &case.golden["step"][&name];
+            let options = StepOptions::of(&config);
+            let rule = case.rule(base);
+            let step = step(&case.net, &rule, case.images.clone(), case.labels.clone(), &options);
+            let gradients: BTreeMap<_, _> =
+                step.gradients.iter().map(|(n, g)| (n.clone(), host(g.clone()))).collect();
+            let moved = Optimizer::new(&config).step(
+                case.net.clone(),
+                step.gradients,
+                config.learning_rate,
+            );
+            let moved = export(&moved);
+            assert_eq!(gradients.len(), moved.len(), "{name}: every parameter has a gradient");
+            for (parameter, gradient) in gradients {
+                let what = format!("{name}, {parameter}");
+                compare(&format!("gradient of {what}"), &gradient, &golden["gradient"][&parameter]);
+                let after = moved[&parameter].clone().convert::<f64>();
+                let after: Vec<f64> = after.into_vec().expect("f64 values");
+                // AdamW's betas and epsilon are f32 in Burn: 1 − β₂ differs in the eighth digit.
+                compare_after(&what, &after, &golden["after"][&parameter]);
+            }
+        }
+    }
+}
+
+/// As [`compare`] for parameters after a step of η = 1e-3.
+fn compare_after(what: &str, values: &[f64], golden: &Value) {
+    for (k, v) in golden["head"].as_array().expect("a head").iter().enumerate() {
+        let golden = v.as_f64().expect("a number");
+        let difference = (values[k] - golden).abs();
+        assert!(
+            difference <= 1e-3 * 1e-4,
+            "{what} after a step, element {k}: {}, golden {golden}",
+            values[k]
+        );
+    }
+    let norm: f64 = values.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let golden = golden["norm"].as_f64().expect("a number");
+    assert!(
+        (norm - golden).abs() <= 1e-7 * golden,
+        "{what} after a step, norm: {norm}, golden {golden}"
+    );
+}
+
+#[test]
+fn the_resmlps_forward_pass_and_reference_gradient_are_pytorchs() {
+    the_forward_pass_and_the_reference_gradient_are_pytorchs(Arch::ResMlp);
+}
+
+#[test]
+fn the_vits_forward_pass_and_reference_gradient_are_pytorchs() {
+    the_forward_pass_and_the_reference_gradient_are_pytorchs(Arch::VitMini);
+}
+
+#[test]
+fn a_step_of_every_rule_on_the_resmlp_is_pytorchs() {
+    a_step_of_every_rule_is_pytorchs(Arch::ResMlp);
+}
+
+#[test]
+fn a_step_of_every_rule_on_the_vit_is_pytorchs() {
+    a_step_of_every_rule_is_pytorchs(Arch::VitMini);
+}

@@ -1,0 +1,8 @@
+//! The numbers: golden values from PyTorch, exact identities, agreement of backends.
+
+mod agreement;
+mod common;
+mod golden;
+mod identities;
+mod layer_norm;
+mod lillicrap;
