@@ -4,6 +4,7 @@
 //! batch-mean loss is exactly ∂L/∂h_l. The forward pass is not cut, whatever rule trained the
 //! network, so that the reference is the true gradient.
 
+use crate::backend::differentiating;
 use crate::config::{Arch, Config, Measure};
 use crate::credit::{Known, Rule, bp};
 use crate::data::{Batch, Dataset};
@@ -99,6 +100,7 @@ pub fn forward_and_back<B: AutodiffBackend, N: Network<B>>(
     images: Tensor<B, 2>,
     labels: Tensor<B, 1, Int>,
 ) -> Reference<B::InnerBackend> {
+    let _turn = differentiating();
     let mut leaves = Vec::with_capacity(net.blocks() + 1);
     let mut hidden = Vec::with_capacity(net.blocks() + 1);
     let mut tap = |h: Tensor<B, 3>| {

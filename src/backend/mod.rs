@@ -11,6 +11,7 @@ use anyhow::Result;
 use burn::backend::Autodiff;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Element, Tensor, TensorData};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[cfg(not(any(feature = "flex", feature = "ndarray", feature = "cuda")))]
 compile_error!("enable a backend: one of the features flex, ndarray and cuda");
@@ -36,6 +37,16 @@ pub fn float_tensor<B: Backend, const D: usize>(
     device: &B::Device,
 ) -> Tensor<B, D> {
     Tensor::from_data(data, (device, <B::FloatElem as Element>::dtype()))
+}
+
+/// Held from a graph's first operation to the end of its backward pass. When a backward pass ends,
+/// Burn 0.21's autodiff frees the nodes of every thread's graphs that nothing refers to at that
+/// instant; of a graph that is just being recorded elsewhere it takes living ones, whose gradients
+/// are then missing without a word.
+pub fn differentiating() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A thread that panicked in its turn has left nothing behind that could be half done.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether f32 matrix products keep all 24 bits of their operands. On GPUs with tensor cores

@@ -1,5 +1,6 @@
 //! `fa-audit audit`: trains what a study lacks, and ends with the table.
 
+use super::options::data_dir_key;
 use super::results::{self, FailOn, Judged};
 use super::{FAILED, INTERRUPTED, Show};
 use crate::audit::{Auditor, Options};
@@ -8,7 +9,6 @@ use crate::study::{DEMONSTRATION, RunState, Study, train_missing};
 use crate::train::interrupt;
 use anyhow::Result;
 use std::path::PathBuf;
-use toml::Value;
 
 /// Run a study and print its verdict table; without a file the demonstration
 #[derive(clap::Args)]
@@ -43,8 +43,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     interrupt::catch()?;
     let mut over = Layer::new("the command line");
     if let Some(dir) = &args.data_dir {
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-        over.keys.insert("data_dir".into(), Value::String(dir.display().to_string()));
+        over.keys.insert("data_dir".into(), data_dir_key(dir));
     }
     let study = match &args.study {
         Some(path) => Study::read(path, &over)?,

@@ -6,7 +6,7 @@ use crate::config::{Arch, BackendName, Base, Config, Layer, Method, resolve};
 use crate::data::DatasetKind;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::Value;
 
 #[derive(clap::Args, Clone, Default)]
@@ -102,12 +102,16 @@ impl RunOptions {
             layer.keys.insert("penalty".into(), Value::Float(penalty));
         }
         if let Some(dir) = &self.data_dir {
-            // The run is diagnosed from other folders, too.
-            let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-            layer.keys.insert("data_dir".into(), Value::String(dir.display().to_string()));
+            layer.keys.insert("data_dir".into(), data_dir_key(dir));
         }
         layer
     }
+}
+
+/// The key `data_dir`, absolute: the run is diagnosed from other folders, too.
+pub fn data_dir_key(dir: &Path) -> Value {
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    Value::String(dir.display().to_string())
 }
 
 /// Where an audit runs, if not where the training did.

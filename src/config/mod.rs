@@ -45,6 +45,9 @@ pub struct Config {
     pub terminal_norm: bool,
     /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true).
     pub residual_add: bool,
+    /// The first so many blocks stay at initialisation: the depth ladder trains the last
+    /// `depth - frozen_blocks` (default: 0).
+    pub frozen_blocks: usize,
     /// vit-mini: patch size in pixels (recommended: 4, which makes 64 tokens).
     pub patch: usize,
     /// vit-mini: attention heads (recommended: 4).
@@ -118,6 +121,21 @@ pub struct Config {
     /// Percentage points over the frozen baseline below which depth utility fires (published: 2).
     pub threshold_depth_utility: f64,
 
+    /// Test images of the controls that run the network again (published for ρ: 1024; vit-mini,
+    /// whose blocks see 65 tokens an image: 128).
+    pub control_samples: usize,
+    /// Fresh feedback draws of the null calibration (published: 20).
+    pub null_draws: usize,
+    /// Random directions a layer of the perturbation correlation ρ (published: 32).
+    pub perturbation_directions: usize,
+    /// Length ε of a perturbation (published: 1e-3).
+    pub perturbation_epsilon: f64,
+    /// Step η of the nudging test along the RMS-normalised credit (published: 0.01).
+    pub nudge_step: f64,
+    /// Length of the descent test's step over the norm of the block's parameters (recommended:
+    /// 1e-3, about one AdamW step at the published learning rate).
+    pub descent_step: f64,
+
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// `flex` or `ndarray` on the CPU, `cuda` on the GPU.
@@ -143,6 +161,7 @@ impl Config {
             w2_std: 0.01,
             terminal_norm: true,
             residual_add: true,
+            frozen_blocks: 0,
             patch: 4,
             heads: 4,
             mlp_ratio: 2,
@@ -176,6 +195,12 @@ impl Config {
             threshold_reference: 1e-7,
             threshold_stability: 0.30,
             threshold_depth_utility: 2.0,
+            control_samples: if arch == Arch::VitMini { 128 } else { 1024 },
+            null_draws: 20,
+            perturbation_directions: 32,
+            perturbation_epsilon: 1e-3,
+            nudge_step: 0.01,
+            descent_step: 1e-3,
             device: "auto".into(),
             backend: BackendName::of_this_build(),
             threads: 1,
@@ -234,26 +259,71 @@ impl Config {
         if !self.residual_add {
             label += " no skip";
         }
+        if self.frozen_blocks > 0 {
+            label += &format!(" last {}", self.depth - self.frozen_blocks);
+        }
+        label += &self.unnamed_differences(&published);
         label
     }
 
-    /// What a frozen twin must share with this run for the two accuracies to be comparable: all
-    /// that is not the method, its penalty or its feedback.
-    pub fn twin_key(&self) -> String {
-        let twin = Self {
+    /// ` key=value` for every other key that sets the trained network apart from the published
+    /// one, so that runs that differ are never pooled as seeds of one setting.
+    fn unnamed_differences(&self, published: &Self) -> String {
+        const SAID_ELSEWHERE: [&str; 12] = [
+            "method",
+            "base",
+            "seed",
+            "arch",
+            "dataset",
+            "penalty",
+            "width",
+            "depth",
+            "terminal_norm",
+            "residual_add",
+            "frozen_blocks",
+            "epochs",
+        ];
+        let table = |c: &Self| toml::Table::try_from(c).expect("a configuration is a TOML table");
+        let theirs = table(published);
+        table(self)
+            .into_iter()
+            .filter(|(key, value)| {
+                let key = key.as_str();
+                !NOT_SCIENCE.contains(&key)
+                    && !SAID_ELSEWHERE.contains(&key)
+                    && theirs.get(key) != Some(value)
+            })
+            .map(|(key, value)| match value.as_str() {
+                Some(word) => format!(" {key}={word}"),
+                None => format!(" {key}={value}"),
+            })
+            .collect()
+    }
+
+    /// The frozen twin of this run: the same seed, initialisation and data order, the blocks
+    /// untrained. Method, penalty and feedback are the baseline's own.
+    pub fn twin(&self) -> Self {
+        let defaults = Self::published(self.arch, self.dataset);
+        Self {
             method: Method::Frozen,
             base: Base::Dfa,
-            penalty: 0.0,
-            normalise: Normalise::Rms,
-            rms_epsilon: 1e-6,
-            feedback_distribution: FeedbackDistribution::Normal,
-            feedback_scale: 1.0,
-            feedback_sharing: FeedbackSharing::Layer,
-            embed_signal: EmbedSignal::Credit,
-            credit_tokens: CreditTokens::All,
+            frozen_blocks: 0,
+            penalty: defaults.penalty,
+            normalise: defaults.normalise,
+            rms_epsilon: defaults.rms_epsilon,
+            feedback_distribution: defaults.feedback_distribution,
+            feedback_scale: defaults.feedback_scale,
+            feedback_sharing: defaults.feedback_sharing,
+            embed_signal: defaults.embed_signal,
+            credit_tokens: defaults.credit_tokens,
+            checkpoint_epochs: Vec::new(),
             ..self.clone()
-        };
-        twin.science_hash()
+        }
+    }
+
+    /// What a frozen twin must share with this run for the two accuracies to be comparable.
+    pub fn twin_key(&self) -> String {
+        self.twin().science_hash()
     }
 
     /// SHA-256 (hex) of all keys that shape the numbers of a training run: the run's identity.
@@ -270,26 +340,34 @@ impl Config {
     /// As [`Config::hash`], without where it runs and what only looks at the trained network.
     fn science_hash(&self) -> String {
         let mut table = toml::Table::try_from(self).expect("a configuration is a TOML table");
-        const NOT_SCIENCE: [&str; 12] = [
-            "data_dir",
-            "checkpoint_epochs",
-            "probe_batches",
-            "probe_batch_size",
-            "measure",
-            "threshold_growth",
-            "threshold_reference",
-            "threshold_stability",
-            "threshold_depth_utility",
-            "device",
-            "backend",
-            "threads",
-        ];
         for key in NOT_SCIENCE {
             table.remove(key);
         }
         crate::hex(&Sha256::digest(table.to_string()))
     }
 }
+
+/// Keys that say where a run goes on and what looks at the trained network.
+const NOT_SCIENCE: [&str; 18] = [
+    "data_dir",
+    "checkpoint_epochs",
+    "probe_batches",
+    "probe_batch_size",
+    "measure",
+    "threshold_growth",
+    "threshold_reference",
+    "threshold_stability",
+    "threshold_depth_utility",
+    "control_samples",
+    "null_draws",
+    "perturbation_directions",
+    "perturbation_epsilon",
+    "nudge_step",
+    "descent_step",
+    "device",
+    "backend",
+    "threads",
+];
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,9 @@ pub fn validate(c: &Config) -> Result<(), Invalid> {
         ("batch_size", c.batch_size, 1 << 20),
         ("probe_batches", c.probe_batches, 1 << 20),
         ("probe_batch_size", c.probe_batch_size, 1 << 20),
+        ("control_samples", c.control_samples, 1 << 20),
+        ("null_draws", c.null_draws, 1 << 16),
+        ("perturbation_directions", c.perturbation_directions, 1 << 16),
     ];
     for (key, value, most) in counts {
         expect(
@@ -51,7 +54,14 @@ pub fn validate(c: &Config) -> Result<(), Invalid> {
     for (key, value) in not_negative {
         expect(key, value.is_finite() && value >= 0.0, value, "a finite number, 0 or more")?;
     }
-    for (key, value) in [("learning_rate", c.learning_rate), ("feedback_scale", c.feedback_scale)] {
+    let positive = [
+        ("learning_rate", c.learning_rate),
+        ("feedback_scale", c.feedback_scale),
+        ("perturbation_epsilon", c.perturbation_epsilon),
+        ("nudge_step", c.nudge_step),
+        ("descent_step", c.descent_step),
+    ];
+    for (key, value) in positive {
         expect(key, value.is_finite() && value > 0.0, value, "a finite number above 0")?;
     }
     for (key, value) in [("beta_1", c.beta_1), ("beta_2", c.beta_2)] {
@@ -67,6 +77,9 @@ pub fn validate(c: &Config) -> Result<(), Invalid> {
         let wanted = format!("epochs from 0 to {}", c.epochs);
         expect("checkpoint_epochs", epoch <= c.epochs, epoch, &wanted)?;
     }
+
+    let wanted = format!("at most the depth {}", c.depth);
+    expect("frozen_blocks", c.frozen_blocks <= c.depth, c.frozen_blocks, &wanted)?;
 
     if c.arch == Arch::VitMini {
         expect(

@@ -13,7 +13,9 @@ pub use batch::batch_tensors;
 pub use gelu::gelu;
 pub use init::{Draw, draw_values};
 pub use loss::{error, mean_cross_entropy};
-pub use parameters::{Change, NamedTensors, Part, assign, export, freeze, gradients, map_named};
+pub use parameters::{
+    Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, without_gradient,
+};
 pub use resmlp::ResMlp;
 pub use vit_mini::VitMini;
 

@@ -114,6 +114,25 @@ pub fn gradients<B: AutodiffBackend, M: Module<B>>(
     visit(module, Collect::<B> { from: gradients, into: BTreeMap::new() }).into
 }
 
+/// The names of the parameters that require a gradient and have none in `gradients`.
+pub fn without_gradient<B: AutodiffBackend, M: Module<B>, G>(
+    module: &M,
+    gradients: &BTreeMap<String, G>,
+) -> Vec<String> {
+    struct Missing<'a, G> {
+        gradients: &'a BTreeMap<String, G>,
+        names: Vec<String>,
+    }
+    impl<B: AutodiffBackend, G> EachTensor<B> for Missing<'_, G> {
+        fn call<const D: usize>(&mut self, name: String, tensor: Tensor<B, D>) {
+            if tensor.is_require_grad() && !self.gradients.contains_key(&name) {
+                self.names.push(name);
+            }
+        }
+    }
+    visit(module, Missing { gradients, names: Vec::new() }).names
+}
+
 /// A change of parameters, given each one's name and value flattened to one dimension.
 pub trait Change<B: Backend> {
     /// The new value, of the same length; `None` leaves the parameter as it is.

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::backend;
-use crate::config::{Base, Config, Layer, Method, resolve};
+use crate::config::{Config, Layer, Method, resolve};
 use crate::failure::usage;
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -57,7 +57,9 @@ impl Study {
         let file: File =
             toml::from_str(text).map_err(|e| usage(format!("{source}: {}", one_line(e))))?;
         let mut runs: Vec<Config> = Vec::new();
-        for grid in &file.grid {
+        // Without a grid the study is one run.
+        let grids = if file.grid.is_empty() { vec![Table::new()] } else { file.grid };
+        for grid in &grids {
             for keys in points(source, &file.base, grid)? {
                 let mut config = resolve(&[Layer { source: source.into(), keys }, over.clone()])?;
                 backend::settle(&mut config);
@@ -88,31 +90,12 @@ fn points(source: &str, base: &Table, grid: &Table) -> Result<Vec<Table>> {
     Ok(points)
 }
 
-/// The frozen twin of a run: the same seed, initialisation and data order, the blocks untrained.
-fn twin(config: &Config) -> Config {
-    let defaults = Config::published(config.arch, config.dataset);
-    Config {
-        method: Method::Frozen,
-        base: Base::Dfa,
-        penalty: defaults.penalty,
-        normalise: defaults.normalise,
-        rms_epsilon: defaults.rms_epsilon,
-        feedback_distribution: defaults.feedback_distribution,
-        feedback_scale: defaults.feedback_scale,
-        feedback_sharing: defaults.feedback_sharing,
-        embed_signal: defaults.embed_signal,
-        credit_tokens: defaults.credit_tokens,
-        checkpoint_epochs: Vec::new(),
-        ..config.clone()
-    }
-}
-
 fn add_twins(runs: &mut Vec<Config>) {
     for config in runs.clone() {
         let key = config.twin_key();
         let has_twin = |c: &Config| c.method == Method::Frozen && c.twin_key() == key;
         if !config.is_baseline() && !runs.iter().any(has_twin) {
-            runs.push(twin(&config));
+            runs.push(config.twin());
         }
     }
 }
@@ -135,10 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn a_study_without_a_grid_is_one_run_and_its_twin() {
+        let study =
+            Study::parse("x.toml", "name = 'x'\n[base]\nmethod = 'dfa'", &Layer::new("over"));
+        let labels: Vec<_> = study.unwrap().runs.iter().map(Config::label).collect();
+        assert_eq!(labels, ["dfa", "frozen(dfa)"]);
+    }
+
+    #[test]
     fn twins_are_found_by_the_runs_they_were_made_for() {
         let study = Study::parse("x.toml", TEXT, &Layer::new("over")).unwrap();
         for run in study.runs.iter().filter(|c| !c.is_baseline()) {
-            assert_eq!(twin(run).twin_key(), run.twin_key());
+            assert_eq!(run.twin().twin_key(), run.twin_key());
         }
     }
 

@@ -11,7 +11,9 @@ use crate::config::{Base, Config, EmbedSignal, Method};
 use crate::credit::{Feedback, Rule, random_target};
 use crate::data::{Dataset, epoch_order};
 use crate::diagnostics;
-use crate::model::{NamedTensors, Net, Part, assign, batch_tensors, export, freeze};
+use crate::model::{
+    NamedTensors, Net, Part, assign, batch_tensors, export, freeze, without_gradient,
+};
 use crate::number::{Number, numbers};
 use crate::probe::probe;
 use crate::rng;
@@ -66,7 +68,7 @@ impl<B: AutodiffBackend> Trainee<B> {
         let embed = config.rule() == Base::Bp || config.embed_signal != EmbedSignal::None;
         let net = freeze(net, |part| match part {
             Part::Embed => embed,
-            Part::Block(_) => !frozen,
+            Part::Block(l) => !frozen && l >= config.frozen_blocks,
             Part::Readout => true,
         });
         Ok(Self { net, rule, feedback })
@@ -189,7 +191,7 @@ impl<'a, B: AutodiffBackend> Session<'a, B> {
     /// finite: no step leads back from there.
     ///
     /// # Errors
-    /// If an artefact cannot be written.
+    /// If an artefact cannot be written, or a parameter that is trained received no gradient.
     pub fn train(&mut self, reporter: &Reporter) -> Result<Outcome> {
         if self.progress == Progress::default() {
             self.keep(0)?;
@@ -229,6 +231,12 @@ impl<'a, B: AutodiffBackend> Session<'a, B> {
             let (images, labels) = self.batch(epoch, k, indices);
             let Step { loss, logits, gradients } =
                 step(&self.trainee.net, &self.trainee.rule, images, labels.clone(), &options);
+            let lost = without_gradient(&self.trainee.net, &gradients);
+            ensure!(
+                lost.is_empty(),
+                "epoch {epoch}, step {k}: no gradient reached {}",
+                lost.join(", ")
+            );
             let net = self.trainee.net.clone();
             self.trainee.net = self.optimizer.step(net, gradients, rate);
             let hits = hits(logits, labels.inner());

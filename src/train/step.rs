@@ -4,6 +4,7 @@
 //! rules may look at its gradient; then all local losses together. The two graphs are disjoint, so
 //! each operation is run backward once. Backpropagation alone has no cuts.
 
+use crate::backend::differentiating;
 use crate::config::{Config, CreditTokens, EmbedSignal};
 use crate::credit::{Credit, Known, Normaliser, Rule};
 use crate::model::{Network, error, gradients, mean_cross_entropy};
@@ -54,6 +55,7 @@ pub fn step<B: AutodiffBackend, N: Network<B>>(
     labels: Tensor<B, 1, Int>,
     options: &StepOptions,
 ) -> Step<B> {
+    let _turn = differentiating();
     match rule {
         Rule::Bp => backpropagation(net, images, labels, options),
         Rule::Fa(_) | Rule::Dfa(_) => local(net, rule, images, labels, options),

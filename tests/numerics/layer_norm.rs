@@ -6,7 +6,7 @@ use burn::module::Param;
 use burn::nn::LayerNormConfig;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
-use fa_audit::backend::float_tensor;
+use fa_audit::backend::{differentiating, float_tensor};
 use fa_audit::model::gelu;
 
 /// LayerNorm without affine, ε = 1e-5.
@@ -20,6 +20,7 @@ fn layer_norm(x: Tensor<F64, 2>) -> Tensor<F64, 2> {
 fn layer_norm_gradient(scale: f64) -> (Vec<f64>, Vec<f64>) {
     let device = Default::default();
     let h: Vec<f64> = wave(3, 8, 100.0 * scale);
+    let _turn = differentiating();
     let leaf = float_tensor::<F64, 2>(TensorData::new(h.clone(), [1, 8]), &device).require_grad();
     let weights = float_tensor(TensorData::new(wave(7, 8, 1.0), [1, 8]), &device);
     let normalised = layer_norm(leaf.clone());
@@ -54,6 +55,7 @@ fn gelu_gradient_error<B: AutodiffBackend>(step: f64) -> f64 {
     let n = x.len();
     let tensor =
         |values: &[f64]| float_tensor::<B, 1>(TensorData::new(values.to_vec(), [n]), &device);
+    let _turn = differentiating();
     let leaf = tensor(&x).require_grad();
     let gradients = gelu(leaf.clone()).sum().backward();
     let analytic = host(leaf.grad(&gradients).expect("a leaf"));
