@@ -25,14 +25,15 @@
 //! | [`train`] | the step, the loop, optimiser groups, schedule, checkpoint, run directory |
 //! | [`probe`] | runs a network over evaluation batches and fills a `LayerTrace` |
 //! | [`trace`] | `LayerTrace`: the one place where the two worlds meet |
-//! | [`diagnostics`] | one file a diagnostic, each citing its definition |
+//! | [`diagnostics`] | one file a diagnostic or control, each citing its definition |
 //! | [`verdict`] | thresholds with their calibration ranges, statuses, the rule, reasons as sentences |
-//! | [`audit`] | one checkpoint's audit: load, probe, find its frozen twin, judge |
-//! | [`stats`] | mean, sample standard deviation, median |
+//! | [`audit`] | one checkpoint's audit: load, probe, controls, find its frozen twin, judge |
+//! | [`stats`] | mean, sample standard deviation, median, interval, correlation |
 //! | [`failure`] | which failures are the user's words, and so a usage error |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
+//! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`report`] | one result, one small file a format |
-//! | [`study`] | a list of runs and their frozen twins, trained side by side by worker processes |
+//! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
 //! | [`backend`] | which devices exist, probing CUDA, and the only place where concrete backends are named |
 
 pub mod audit;
@@ -45,6 +46,7 @@ pub mod diagnostics;
 pub mod failure;
 pub mod model;
 pub mod number;
+pub mod pitfalls;
 pub mod probe;
 pub mod report;
 pub mod rng;

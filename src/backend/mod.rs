@@ -123,6 +123,17 @@ pub fn run<T: Task>(config: &Config, task: T) -> Result<T::Output> {
     }
 }
 
+/// Runs `task` in double precision on the CPU; `None` where this build has no backend for it.
+pub fn run_in_f64<T: Task>(task: T) -> Option<Result<T::Output>> {
+    #[cfg(feature = "ndarray")]
+    return Some(task.run::<Autodiff<burn::backend::NdArray<f64>>>(Default::default()));
+    #[cfg(not(feature = "ndarray"))]
+    {
+        let _ = task;
+        None
+    }
+}
+
 fn run_on_cuda<T: Task>(config: &Config, task: T) -> Result<T::Output> {
     let index = config.device.strip_prefix("cuda:").and_then(|n| n.parse().ok()).unwrap_or(0);
     if let Some(problem) = cuda_problem(index) {

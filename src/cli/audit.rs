@@ -2,13 +2,18 @@
 
 use super::options::data_dir_key;
 use super::results::{self, FailOn, Judged};
-use super::{FAILED, INTERRUPTED, Show};
+use super::{DONE, FAILED, INTERRUPTED, Show, print};
 use crate::audit::{Auditor, Options};
+use crate::backend;
 use crate::config::Layer;
-use crate::study::{DEMONSTRATION, RunState, Study, train_missing};
+use crate::failure::usage;
+use crate::study::{
+    self, DEMONSTRATION, Display, Estimator, Failure, Mixture, PlannedRun, Program, Shard, Study,
+    StudyFile, listing, train_missing,
+};
 use crate::train::interrupt;
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run a study and print its verdict table; without a file the demonstration
 #[derive(clap::Args)]
@@ -16,6 +21,13 @@ use std::path::PathBuf;
 Examples:
   fa-audit audit                          the embedded demonstration, about a minute
   fa-audit audit my-study.toml --data-dir ~/data --out runs/my-study
+  fa-audit audit my-study.toml --dry-run  what there is to do and how long it takes
+
+On several machines that share runs/, or in a Slurm array; the last call merges:
+  fa-audit audit my-study.toml --shard 1/2
+  fa-audit audit my-study.toml --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT
+  parallel fa-audit audit my-study.toml --workers 1 --shard {}/4 ::: 1 2 3 4
+  fa-audit audit my-study.toml
 
 What is finished is not trained again: the same call goes on after an interrupt.")]
 pub struct Args {
@@ -28,9 +40,21 @@ pub struct Args {
     /// Runs side by side, one thread each [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
+    /// Train one part of the study, the i-th of n
+    #[arg(long, value_name = "i/n")]
+    shard: Option<Shard>,
+    /// List the runs and the time they take, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on where runs were made by other code, or on other data, than the rest
+    #[arg(long)]
+    allow_mixed: bool,
     /// Where the CIFAR files lie
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Show a row for each run, with its reasons, beside the means over seeds
+    #[arg(long)]
+    seeds: bool,
     /// One JSON object a line on standard output, and nothing else
     #[arg(long)]
     json: bool,
@@ -39,50 +63,182 @@ pub struct Args {
     fail_on: FailOn,
 }
 
+/// What would train here.
+const PROGRAM: Program =
+    Program { git_revision: env!("FA_AUDIT_GIT_REVISION"), burn: backend::BURN_VERSION };
+
 pub fn run(args: Args, show: Show) -> Result<u8> {
     interrupt::catch()?;
-    let mut over = Layer::new("the command line");
-    if let Some(dir) = &args.data_dir {
-        over.keys.insert("data_dir".into(), data_dir_key(dir));
-    }
-    let study = match &args.study {
-        Some(path) => Study::read(path, &over)?,
-        None => Study::parse("the demonstration study", DEMONSTRATION, &over)?,
-    };
-    let root = args.out.unwrap_or_else(|| PathBuf::from("runs").join(&study.name));
-    let runs: Vec<_> = study.runs.iter().map(|config| RunState::new(&root, config)).collect();
-    let missing = runs.iter().filter(|run| !run.is_finished()).count();
+    let study = args.read_study()?;
+    let root = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&study.name));
+    let before = StudyFile::of_the_same(&root, &study.name)?;
+    let runs = study::plan(&root, &study)?;
+    let shard = args.shard.unwrap_or(Shard::WHOLE);
+    let part = runs.iter().enumerate().filter(|(position, _)| shard.has(*position));
+    let mine: Vec<&PlannedRun> = part.map(|(_, run)| run).collect();
+    let missing = mine.iter().filter(|run| !run.is_finished()).count();
+    let mixture = Mixture::of(&runs, (missing > 0).then_some(PROGRAM));
+    let estimator = Estimator::of(&runs);
     let workers = args.workers.map_or_else(cores, usize::from);
-    if !show.quiet {
-        let count = runs.len();
-        let place = root.display();
-        eprintln!("study {}: {count} runs in {place}, {missing} to train", study.name);
-    }
-    let failures = train_missing(&runs, workers, !show.quiet && !show.no_progress)?;
-    if interrupt::asked() {
-        eprintln!("interrupted; the same command goes on");
-        return Ok(INTERRUPTED);
-    }
-    for failure in &failures {
-        eprintln!("failed: {}: {}", failure.dir.display(), failure.message);
+    if args.dry_run {
+        print(&(listing(&mine, &estimator, workers) + "\n"))?;
+        if let Some(mixture) = mixture {
+            eprintln!("warning: {MIXED} and need --allow-mixed{mixture}");
+        }
+        return Ok(DONE);
     }
 
-    let mut auditor = Auditor::new(Options { data_dir: args.data_dir, ..Options::default() });
-    let mut judged = Vec::new();
-    for run in runs.iter().filter(|run| run.is_finished()) {
-        judged.push(Judged {
-            audit: auditor.audit(&run.dir.checkpoint())?,
-            verdict_file: run.dir.path().join("verdict.json"),
-        });
+    args.check_mixture(mixture)?;
+    let plan = StudyFile::of(&study, &runs);
+    plan.write(&root, before.as_ref())?;
+    if !show.quiet {
+        let (count, place) = (runs.len(), root.display());
+        let of = args.shard.map_or(String::new(), |_| format!(" of {} here", mine.len()));
+        eprintln!("study {}: {count} runs in {place}, {missing}{of} to train", study.name);
+        note_others(&plan, &root, &runs);
     }
+    let shown = study::Show { messages: !show.quiet, display: !show.no_progress };
+    let mut display = Display::new(&mine, estimator, workers, shown);
+    let failures = train_missing(&mine, workers, &mut display)?;
+    drop(display);
+    if interrupt::asked() {
+        return Ok(interrupted());
+    }
+
+    let failed = |run: &PlannedRun| failures.iter().any(|f| f.dir == run.dir.path());
+    let elsewhere = runs.iter().filter(|run| !run.is_finished() && !failed(run)).count();
+    if elsewhere > 0 {
+        report(&failures, true)?;
+        if !show.quiet {
+            let of = runs.len();
+            eprintln!("no verdicts yet: other programs have {elsewhere} of {of} runs to finish;");
+            eprintln!("when they are done: {}", args.merging());
+        }
+        return Ok(if failures.is_empty() { DONE } else { FAILED });
+    }
+    if missing > 0 {
+        // Only now the data of the new runs are known.
+        args.check_mixture(Mixture::of(&runs, None))?;
+    }
+    conclude(&args, &root, &runs, failures, shown)
+}
+
+/// Judges what finished, and ends with the table; what failed stands under it.
+fn conclude(
+    args: &Args,
+    root: &Path,
+    runs: &[PlannedRun],
+    mut failures: Vec<Failure>,
+    shown: study::Show,
+) -> Result<u8> {
+    let data_dir = args.data_dir.clone();
+    let mut auditor = Auditor::new(Options { data_dir, controls: true, ..Options::default() });
+    let mut judged = Vec::new();
+    let finished: Vec<_> = runs.iter().filter(|run| run.is_finished()).collect();
+    let bar = study::judging(finished.len(), shown);
+    for run in finished {
+        if interrupt::asked() {
+            return Ok(interrupted());
+        }
+        let verdict_file = run.dir.path().join("verdict.json");
+        match auditor.audit(&run.dir.checkpoint()) {
+            Ok(audit) => judged.push(Judged { audit, verdict_file }),
+            Err(error) => failures.push(Failure::of(run, format!("not judged: {error:#}"))),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
     results::write_verdicts(&judged)?;
     let audits: Vec<_> = judged.into_iter().map(|j| j.audit).collect();
-    results::write_csv(&audits, &root)?;
-    results::show(&audits, args.json)?;
+    results::write_csv(&audits, root)?;
+    super::report::write_pages(root)?;
+    results::show(&audits, args.json, args.seeds)?;
+    report(&failures, args.json)?;
+    if shown.messages {
+        let place = root.display();
+        eprintln!("charts and controls: {place}/report.html; more: fa-audit report {place} --help");
+    }
     if !failures.is_empty() {
         return Ok(FAILED);
     }
     Ok(results::exit_code(&audits, args.fail_on))
+}
+
+fn interrupted() -> u8 {
+    eprintln!("interrupted; the same command goes on");
+    INTERRUPTED
+}
+
+const MIXED: &str = "the runs of this study do not belong together";
+
+impl Args {
+    fn read_study(&self) -> Result<Study> {
+        let mut over = Layer::new("the command line");
+        if let Some(dir) = &self.data_dir {
+            over.keys.insert("data_dir".into(), data_dir_key(dir));
+        }
+        match &self.study {
+            Some(path) => Study::read(path, &over),
+            None => Study::parse("the demonstration study", DEMONSTRATION, &over),
+        }
+    }
+
+    /// Refuses a mixture, or warns of one that was allowed.
+    fn check_mixture(&self, mixture: Option<Mixture>) -> Result<()> {
+        match mixture {
+            None => Ok(()),
+            Some(mixture) if self.allow_mixed => {
+                eprintln!("warning: {MIXED}{mixture}");
+                Ok(())
+            }
+            Some(mixture) => Err(usage(format!("{MIXED}; --allow-mixed goes on{mixture}"))),
+        }
+    }
+
+    /// The command that ends the study.
+    fn merging(&self) -> String {
+        let mut words = "fa-audit audit".to_string();
+        if let Some(study) = &self.study {
+            words += &format!(" {}", study.display());
+        }
+        for (flag, dir) in [("--out", &self.out), ("--data-dir", &self.data_dir)] {
+            if let Some(dir) = dir {
+                words += &format!(" {flag} {}", dir.display());
+            }
+        }
+        words
+    }
+}
+
+/// The runs without a verdict and why: under the table, or where that is JSON on standard error.
+fn report(failures: &[Failure], aside: bool) -> Result<()> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let mut text = "\nFailed, without a verdict\n".to_string();
+    for Failure { who, dir, message } in failures {
+        text += &format!("  · {who}: {message}\n    {}\n", dir.display());
+    }
+    if aside {
+        eprint!("{}", text.trim_start());
+        return Ok(());
+    }
+    print(&text)
+}
+
+/// Mentions what lies in the directory and is not as the study says.
+fn note_others(plan: &StudyFile, root: &Path, runs: &[PlannedRun]) {
+    let strangers = plan.strangers(root);
+    if let Some(first) = strangers.first() {
+        let who = match strangers.len() {
+            1 => format!("1 run here is not the study's and is left alone: {first}"),
+            n => format!("{n} runs here are not the study's and are left alone, such as {first}"),
+        };
+        eprintln!("note: {who}");
+    }
+    if let Some(text) = study::other_keys(runs) {
+        eprintln!("note: {text}");
+    }
 }
 
 fn cores() -> usize {

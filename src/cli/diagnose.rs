@@ -16,6 +16,7 @@ Examples:
   fa-audit diagnose runs/dfa/checkpoint.mpk --frozen runs/frozen/checkpoint.mpk
   fa-audit diagnose runs/*/checkpoint.mpk --json | jq .verdict
   fa-audit diagnose runs/dfa/epochs/*.mpk --fail-on walked-back
+  fa-audit diagnose runs/dfa/checkpoint.mpk --controls
 
 Beside each checkpoint verdict.json and verdicts.csv are written; --out collects them elsewhere.")]
 pub struct Args {
@@ -25,6 +26,10 @@ pub struct Args {
     /// The frozen run to compare with [default: a matching one beside the run]
     #[arg(long, value_name = "CHECKPOINT.mpk")]
     frozen: Option<PathBuf>,
+    /// Compute the controls, too: null calibration, perturbation correlation, nudging, descent test,
+    /// float64 shadow, common mode, clamp, aggregations, ranks
+    #[arg(long)]
+    controls: bool,
     /// Where the CIFAR files lie [default: where they lay in training]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -45,6 +50,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     let mut auditor = Auditor::new(Options {
         frozen: args.frozen,
         data_dir: args.data_dir,
+        controls: args.controls,
         device: args.place.settle()?,
     });
     let mut judged = Vec::new();
@@ -66,7 +72,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         results::write_csv(audits, folder)?;
     }
     let audits: Vec<_> = judged.into_iter().map(|j| j.audit).collect();
-    results::show(&audits, args.json)?;
+    results::show(&audits, args.json, true)?;
     Ok(results::exit_code(&audits, args.fail_on))
 }
 

@@ -4,6 +4,8 @@ mod audit;
 mod data;
 mod diagnose;
 mod options;
+mod pitfalls;
+mod report;
 mod results;
 mod train;
 
@@ -60,6 +62,8 @@ enum Command {
     Train(train::Args),
     Diagnose(diagnose::Args),
     Audit(audit::Args),
+    Report(report::Args),
+    Pitfalls(pitfalls::Args),
     Data(data::Args),
     /// Print a completion script for a shell
     Completions {
@@ -102,6 +106,8 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Train(args) => train::run(args, cli.show),
         Command::Diagnose(args) => diagnose::run(args, cli.show),
         Command::Audit(args) => audit::run(args, cli.show),
+        Command::Report(args) => report::run(&args),
+        Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "fa-audit", &mut std::io::stdout());

@@ -3,7 +3,7 @@
 use super::{DONE, VERDICT, colour, print};
 use crate::report::{csv, json, terminal};
 use crate::train::files::write_atomically;
-use crate::verdict::{Audit, Decision, summarise};
+use crate::verdict::{Audit, Decision};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -50,17 +50,15 @@ pub fn write_csv(audits: &[Audit], dir: &Path) -> Result<()> {
     write_atomically(&dir.join("verdicts.csv"), &bytes)
 }
 
-/// Prints the table, or a line of JSON for each audit.
+/// Prints the table, or a line of JSON for each audit. Seeds are pooled unless each is asked for.
 ///
 /// # Errors
 /// If standard output cannot be written.
-pub fn show(audits: &[Audit], as_json: bool) -> Result<()> {
+pub fn show(audits: &[Audit], as_json: bool, each_seed: bool) -> Result<()> {
     if !as_json {
-        let mut text = terminal::report(audits, colour());
-        let methods = summarise(audits);
-        if methods.iter().any(|method| method.seeds.len() > 1) {
-            text += &format!("\n\n{}", terminal::seeds(&methods, colour()));
-        }
+        let text = super::report::verdict_tables(audits, each_seed, colour());
+        let controls = if each_seed { terminal::controls(audits) } else { String::new() };
+        let text = format!("{}\n\n{controls}", text.trim_end());
         return print(&(text.trim_end().to_owned() + "\n"));
     }
     for audit in audits {

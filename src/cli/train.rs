@@ -145,7 +145,7 @@ impl Task for Training<'_> {
             config: config.clone(),
             provenance: Provenance {
                 tool: format!("fa-audit {}", env!("CARGO_PKG_VERSION")),
-                git_revision: env!("FA_AUDIT_GIT_REVISION").into(),
+                git_revision: revisions(dir),
                 burn: backend::BURN_VERSION.into(),
                 backend: config.backend.to_string(),
                 device: format!("{device:?}"),
@@ -188,6 +188,16 @@ impl Task for Training<'_> {
         }
         dir.write_record(&record)?;
         outcome
+    }
+}
+
+/// The revisions of this program that trained the run in `dir`, this one last.
+fn revisions(dir: &RunDir) -> String {
+    const OWN: &str = env!("FA_AUDIT_GIT_REVISION");
+    match dir.read_record().map(|record| record.provenance.git_revision) {
+        Ok(before) if before.ends_with(OWN) => before,
+        Ok(before) => format!("{before}, {OWN}"),
+        Err(_) => OWN.into(),
     }
 }
 

@@ -12,12 +12,23 @@
 //! Nothing is skipped silently. What cannot be measured says why ([`Unmeasured`]); what exploded
 //! stays in the value as NaN or infinity.
 
+pub mod aggregation;
+pub mod clamp;
+pub mod common_mode;
+pub mod controls;
 pub mod cosine;
 pub mod depth_utility;
+pub mod descent;
 pub mod growth;
+pub mod nudging;
+pub mod null;
+pub mod perturbation;
+pub mod rank;
 pub mod reference;
+pub mod shadow;
 pub mod stability;
 
+use crate::stats::mean;
 use crate::trace::{BatchTrace, LayerTrace, Matrix};
 use std::fmt;
 
@@ -41,6 +52,7 @@ pub enum Unmeasured {
     NoBlocks,
     NoGradient,
     NoCredit,
+    NoFeedback,
     NoFrozenTwin,
     IsBaseline,
     /// Too few batches whose average gradient has a direction: how many there are.
@@ -56,6 +68,7 @@ impl fmt::Display for Unmeasured {
             Self::NoBlocks => f.write_str("the network has no blocks"),
             Self::NoGradient => f.write_str("the trace holds no reference gradient"),
             Self::NoCredit => f.write_str("the trace holds no credit signal"),
+            Self::NoFeedback => f.write_str("the rule has no feedback matrices to draw anew"),
             Self::NoFrozenTwin => f.write_str("no matched frozen-blocks run was given"),
             Self::IsBaseline => f.write_str("this run is itself the baseline"),
             Self::TooFewBatches(n) => write!(
@@ -76,7 +89,7 @@ impl Unmeasured {
             Self::NoGradient => Some("the tensors `batch.{k}.g.{l}` of a trace file supply it"),
             Self::NoCredit => Some("the tensors `batch.{k}.a.{l}` of a trace file supply it"),
             Self::TooFewBatches(_) | Self::NoSamples => Some("evaluate more batches"),
-            Self::NoBlocks | Self::IsBaseline | Self::Malformed(_) => None,
+            Self::NoBlocks | Self::NoFeedback | Self::IsBaseline | Self::Malformed(_) => None,
         }
     }
 }
@@ -141,6 +154,18 @@ fn norm(row: &[f32]) -> f64 {
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+}
+
+/// Cosine with each norm raised to `floor` first. `max` passes over a NaN norm; the dot product
+/// keeps it.
+fn floored_cosine(a: &[f32], b: &[f32], floor: f64) -> f64 {
+    dot(a, b) / (norm(a).max(floor) * norm(b).max(floor))
+}
+
+/// Mean over the deep layers 1 … L−1 of values at 0 … L; `None` with fewer than two blocks.
+fn deep(per_layer: &[f64]) -> Option<f64> {
+    let deep = per_layer.get(1..per_layer.len().checked_sub(1)?)?;
+    (!deep.is_empty()).then(|| mean(deep))
 }
 
 /// The share of values for which `test` holds.
@@ -229,6 +254,12 @@ mod tests {
         assert!((norm(&[3e30, 4e30]) / 5e30 - 1.0).abs() < 1e-6);
         assert!((dot(&[1e30, 1.0], &[1e-30, 1.0]) - 2.0).abs() < 1e-6);
         assert!(norm(&[1.0, f32::NAN]).is_nan());
+    }
+
+    #[test]
+    fn deep_layers_leave_out_the_first_and_the_last() {
+        assert_eq!(deep(&[100.0, 2.0, 4.0, 100.0]), Some(3.0));
+        assert_eq!([deep(&[1.0, 1.0]), deep(&[1.0]), deep(&[])], [None; 3]);
     }
 
     #[test]

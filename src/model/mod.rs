@@ -46,6 +46,15 @@ pub trait Network<B: Backend>: Module<B> {
     fn advance(&self, hidden: Tensor<B, 3>, branch: Tensor<B, 3>) -> Tensor<B, 3> {
         if self.residual_add() { hidden + branch } else { branch }
     }
+
+    /// logits [N, classes] of h_l: the blocks from l on, and the readout.
+    fn logits_from(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
+        let top = (l..self.blocks()).fold(hidden, |hidden, l| {
+            let branch = self.branch(l, hidden.clone());
+            self.advance(hidden, branch)
+        });
+        self.readout(top)
+    }
 }
 
 /// The networks that can be trained and audited.

@@ -1,8 +1,8 @@
 //! `verdict.json`, and the one-line form of it that `--json` prints. Reading back is exact to the
 //! bit, for which serde_json needs its feature `float_roundtrip`.
 
-use crate::verdict::{Audit, SCHEMA};
-use anyhow::{Context, Result, ensure};
+use crate::verdict::Audit;
+use anyhow::Result;
 use std::io::Write;
 
 /// Pretty, with a newline at the end.
@@ -19,13 +19,7 @@ pub fn line(audit: &Audit) -> Result<String> {
 
 /// Reads a `verdict.json` of this schema back.
 pub fn read(text: &str) -> Result<Audit> {
-    #[derive(serde::Deserialize)]
-    struct Header {
-        schema: String,
-    }
-    let header: Header = serde_json::from_str(text).context("not a verdict.json")?;
-    ensure!(header.schema == SCHEMA, "schema is \"{}\", expected \"{SCHEMA}\"", header.schema);
-    serde_json::from_str(text).with_context(|| format!("not a valid {SCHEMA}"))
+    Audit::read(text)
 }
 
 #[cfg(test)]

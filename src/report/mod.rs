@@ -1,6 +1,17 @@
 //! One result, one small file a format. Nothing here computes: an [`Audit`](crate::verdict::Audit)
 //! goes in, text comes out.
 
+mod content;
 pub mod csv;
+pub mod html;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod panel;
+pub mod study_json;
+mod svg;
 pub mod terminal;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod together;
+mod xml;

@@ -15,6 +15,8 @@ use crate::config::{Config, Layer, Method, resolve};
 use crate::failure::usage;
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -22,6 +24,8 @@ use toml::{Table, Value};
 #[derive(Clone, Debug)]
 pub struct Study {
     pub name: String,
+    /// The text of its file.
+    pub text: String,
     pub runs: Vec<Config>,
 }
 
@@ -56,21 +60,53 @@ impl Study {
             |e: toml::de::Error| e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let file: File =
             toml::from_str(text).map_err(|e| usage(format!("{source}: {}", one_line(e))))?;
-        let mut runs: Vec<Config> = Vec::new();
+        let is_a_name = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+        if !file.name.chars().all(is_a_name) || file.name.trim_matches([' ', '.']).is_empty() {
+            return Err(usage(format!(
+                "{source}: name: \"{}\" cannot name a folder: expected letters, digits, - and _",
+                file.name
+            )));
+        }
         // Without a grid the study is one run.
         let grids = if file.grid.is_empty() { vec![Table::new()] } else { file.grid };
+        let mut runs: Vec<Config> = Vec::new();
+        let mut places = HashMap::new();
         for grid in &grids {
             for keys in points(source, &file.base, grid)? {
                 let mut config = resolve(&[Layer { source: source.into(), keys }, over.clone()])?;
                 backend::settle(&mut config);
-                if runs.iter().all(|run| run.hash() != config.hash()) {
-                    runs.push(config);
+                match places.entry(config.hash()) {
+                    Entry::Vacant(place) => {
+                        place.insert(runs.len());
+                        runs.push(config);
+                    }
+                    Entry::Occupied(place) => is_the_same(source, &runs[*place.get()], &config)?,
                 }
             }
         }
         add_twins(&mut runs);
-        Ok(Self { name: file.name, runs })
+        Ok(Self { name: file.name, text: text.into(), runs })
     }
+}
+
+/// Refuses two points of a grid that differ where no trained network does: one would be lost.
+fn is_the_same(source: &str, one: &Config, other: &Config) -> Result<()> {
+    let keys = differing_keys(one, other);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "{source}: two runs differ in {} alone, which trains no other network: one value a study",
+        keys.join(", ")
+    )))
+}
+
+/// The keys in which two configurations differ.
+pub(super) fn differing_keys(one: &Config, other: &Config) -> Vec<String> {
+    let table = |c: &Config| Table::try_from(c).expect("a configuration is a TOML table");
+    let (one, other) = (table(one), table(other));
+    let keys = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
+    keys.filter(|key| one.get(*key) != other.get(*key)).cloned().collect()
 }
 
 /// The product of a grid's lists, over the keys that all its points share.
@@ -80,6 +116,9 @@ fn points(source: &str, base: &Table, grid: &Table) -> Result<Vec<Table>> {
         let Value::Array(values) = values else {
             return Err(usage(format!("{source}: grid.{key}: expected a list")));
         };
+        if values.is_empty() {
+            return Err(usage(format!("{source}: grid.{key}: the list is empty")));
+        }
         let with = |point: &Table, value: &Value| {
             let mut point = point.clone();
             point.insert(key.clone(), value.clone());
@@ -91,10 +130,10 @@ fn points(source: &str, base: &Table, grid: &Table) -> Result<Vec<Table>> {
 }
 
 fn add_twins(runs: &mut Vec<Config>) {
+    let frozen = runs.iter().filter(|config| config.method == Method::Frozen);
+    let mut twins: HashSet<String> = frozen.map(Config::twin_key).collect();
     for config in runs.clone() {
-        let key = config.twin_key();
-        let has_twin = |c: &Config| c.method == Method::Frozen && c.twin_key() == key;
-        if !config.is_baseline() && !runs.iter().any(has_twin) {
+        if !config.is_baseline() && twins.insert(config.twin_key()) {
             runs.push(config.twin());
         }
     }
@@ -138,10 +177,26 @@ mod tests {
         let error =
             |text| Study::parse("x.toml", text, &Layer::new("over")).unwrap_err().to_string();
         assert_eq!(error("name='x'\n[[grid]]\nseed=1"), "x.toml: grid.seed: expected a list");
+        assert_eq!(error("name='x'\n[[grid]]\nseed=[]"), "x.toml: grid.seed: the list is empty");
         assert!(error("name='x'\n[bsae]\nseed=1").starts_with("x.toml: "));
         assert!(
             error("name='x'\n[[grid]]\nsed=[1]")
                 .contains("unknown key `sed`; did you mean `seed`?")
         );
+        for text in ["name=''", "name='..'", "name='a/b'", "name=' '"] {
+            assert!(error(text).contains("cannot name a folder"), "{text}");
+        }
+    }
+
+    #[test]
+    fn runs_that_only_look_at_their_networks_differently_are_not_merged_in_silence() {
+        let study = |grid: &str| {
+            let text = format!("name='x'\n[[grid]]\nmethod=['dfa']\n[[grid]]\n{grid}");
+            Study::parse("x.toml", &text, &Layer::new("over"))
+        };
+        // The same run twice is one run.
+        assert_eq!(study("method=['bp', 'dfa']").unwrap().runs.len(), 3);
+        let error = study("method=['dfa']\nthreshold_growth=[20.0]").unwrap_err().to_string();
+        assert!(error.contains("differ in threshold_growth alone"), "{error}");
     }
 }

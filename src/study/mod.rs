@@ -2,11 +2,33 @@
 //! directory of its own. A run's directory is named by its configuration's hash, so that a study
 //! that is started again trains only what is missing.
 
+mod consistency;
+mod directory;
+mod estimate;
 mod grid;
+pub mod ladder;
+mod listing;
+mod lock;
+pub mod methods;
+mod plan;
+mod progress;
+pub mod results;
+pub mod sweep;
+mod tail;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod timeline;
+pub mod utility;
 mod workers;
 
+pub use consistency::{Mixture, Program, other_keys};
+pub use directory::{StudyFile, read_results};
+pub use estimate::Estimator;
 pub use grid::Study;
-pub use workers::{Failure, RunState, train_missing};
+pub use listing::listing;
+pub use plan::{PlannedRun, Shard, State, plan};
+pub use progress::{Display, Show, judging};
+pub use workers::{Failure, train_missing};
 
 /// The demonstration study: `fa-audit audit` without a file.
 pub const DEMONSTRATION: &str = include_str!("../../configs/studies/demonstration.toml");

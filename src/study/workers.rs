@@ -2,92 +2,212 @@
 //! one run that dies must not take others with it, and because tensor libraries share state inside
 //! one.
 
-use crate::config::Config;
+use super::lock::Lock;
+use super::plan::PlannedRun;
+use super::progress::Display;
 use crate::train::files::write_atomically;
 use crate::train::interrupt;
-use crate::train::run_dir::{RunDir, Status};
+use crate::train::run_dir::{RunRecord, Status};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A run of a study and its place.
-pub struct RunState<'a> {
-    pub config: &'a Config,
-    pub dir: RunDir,
-}
-
-/// A run that did not finish.
-#[derive(Debug)]
+/// A run that did not finish, or could not be judged.
+#[derive(Clone, Debug)]
 pub struct Failure {
+    /// The run as messages name it.
+    pub who: String,
     pub dir: PathBuf,
     /// What it said last.
     pub message: String,
 }
 
-impl<'a> RunState<'a> {
-    /// The run of `config` under `root`.
-    pub fn new(root: &Path, config: &'a Config) -> Self {
-        let Config { method, arch, seed, .. } = config;
-        let dataset = config.dataset.name();
-        let name = format!("{method}-{arch}-{dataset}-s{seed}-{}", &config.hash()[..8]);
-        Self { config, dir: RunDir::at(root.join(name)) }
-    }
-
-    /// Whether the run is there and finished.
-    pub fn is_finished(&self) -> bool {
-        self.dir.read_record().is_ok_and(|r| r.status == Status::Finished)
-    }
-
-    /// Epochs that the run has recorded.
-    fn epochs(&self) -> u64 {
-        let metrics = std::fs::read(self.dir.metrics_file()).unwrap_or_default();
-        metrics.iter().filter(|&&b| b == b'\n').count() as u64
+impl Failure {
+    pub fn of(run: &PlannedRun, message: String) -> Self {
+        Self { who: run.who(), dir: run.dir.path().to_path_buf(), message }
     }
 }
 
 struct Worker<'a> {
-    run: &'a RunState<'a>,
+    /// Its run's place in the list.
+    index: usize,
+    run: &'a PlannedRun<'a>,
     child: Child,
+    /// What it says that may explain its end.
+    said: JoinHandle<Option<String>>,
+    _lock: Lock,
 }
 
-/// Trains the runs that are not finished, `workers` at a time; returns those that failed. Stops
-/// early where an interrupt was asked for: the workers save and end.
+/// Trains those of `runs` that are not finished, `workers` at a time, and returns those that failed;
+/// a run that another program is training is left to it. Stops early where an interrupt was asked
+/// for: the workers save and end.
 ///
 /// # Errors
-/// If a worker cannot be started.
-pub fn train_missing(runs: &[RunState], workers: usize, show: bool) -> Result<Vec<Failure>> {
-    let mut queue: Vec<&RunState> = runs.iter().filter(|r| !r.is_finished()).rev().collect();
-    let bar = progress_bar(&queue, show);
+/// If the system does not tell whether a worker lives.
+pub fn train_missing<'a>(
+    runs: &[&'a PlannedRun<'a>],
+    workers: usize,
+    display: &mut Display,
+) -> Result<Vec<Failure>> {
+    let mut queue: VecDeque<usize> = (0..runs.len()).filter(|&i| !runs[i].is_finished()).collect();
     let mut active: Vec<Worker> = Vec::new();
     let mut failures = Vec::new();
     let mut told = false;
     while !(active.is_empty() && (queue.is_empty() || interrupt::asked())) {
         if interrupt::asked() && !told {
+            display.say("stopping: the workers finish their step and save");
             active.iter().for_each(tell_to_stop);
             told = true;
         }
         while active.len() < workers && !interrupt::asked() {
-            let Some(run) = queue.pop() else { break };
-            active.push(Worker { run, child: start(run)? });
+            let Some(index) = queue.pop_front() else { break };
+            match Worker::start(index, runs[index]) {
+                Ok(Some(worker)) => {
+                    display.started(index);
+                    active.push(worker);
+                }
+                Ok(None) => display.ended(index, "left to another program"),
+                Err(error) => {
+                    let message = format!("{error:#}");
+                    display.ended(index, &format!("failed: {message}"));
+                    failures.push(Failure::of(runs[index], message));
+                }
+            }
         }
+        display.tick();
         std::thread::sleep(Duration::from_millis(100));
         let mut still = Vec::new();
         for mut worker in active {
-            match worker.child.try_wait().context("waiting for a worker")? {
-                None => still.push(worker),
-                Some(status) if status.success() => {}
-                Some(status) if status.code() == Some(interrupt::EXIT_CODE) => {}
-                Some(status) => failures.push(failure(worker, status.to_string())),
+            let Some(status) = worker.child.try_wait().context("waiting for a worker")? else {
+                still.push(worker);
+                continue;
+            };
+            let (index, run) = (worker.index, worker.run);
+            match worker.end(status) {
+                Ending::Finished(record) => display.ended(index, &summary(&record)),
+                Ending::Stopped if told => display.ended(index, "interrupted, saved"),
+                Ending::Stopped => failures.push(failed(display, index, run, STOPPED.into())),
+                Ending::Failed(message) => failures.push(failed(display, index, run, message)),
             }
         }
         active = still;
-        show_progress(&bar, runs, &queue, &active);
     }
-    bar.finish_and_clear();
     Ok(failures)
+}
+
+const STOPPED: &str = "the worker was told to stop from outside, and saved";
+
+fn failed(display: &mut Display, index: usize, run: &PlannedRun, message: String) -> Failure {
+    display.ended(index, &format!("failed: {message}"));
+    Failure::of(run, message)
+}
+
+/// How a worker's run came out.
+enum Ending {
+    Finished(Box<RunRecord>),
+    /// Interrupted and saved.
+    Stopped,
+    Failed(String),
+}
+
+impl<'a> Worker<'a> {
+    /// Starts or resumes `run`; `None` where another program has it or had finished it.
+    fn start(index: usize, run: &'a PlannedRun<'a>) -> Result<Option<Self>> {
+        let place = run.dir.path();
+        std::fs::create_dir_all(place)
+            .with_context(|| format!("cannot create {}", place.display()))?;
+        let Some(lock) = Lock::take(place)? else { return Ok(None) };
+        if run.is_finished() {
+            return Ok(None);
+        }
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let mut command = Command::new(program);
+        command.arg("train").arg("--quiet").arg("--no-progress").arg("--out").arg(place);
+        if run.dir.holds_a_run() {
+            command.arg("--resume");
+        } else {
+            let text = toml::to_string(run.config).context("encoding the configuration")?;
+            write_atomically(&run.dir.config_file(), text.as_bytes())?;
+            command.arg("--config").arg(run.dir.config_file());
+        }
+        if let Some(dir) = &run.config.data_dir {
+            command.arg("--data-dir").arg(dir);
+        }
+        // A group of its own: Ctrl-C reaches this program alone, which tells each worker once. A
+        // second signal would end it without saving.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.stdin(lock.share()?).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start a worker for {}", place.display()))?;
+        let stderr = child.stderr.take();
+        let said = std::thread::spawn(move || stderr.and_then(listen));
+        Ok(Some(Self { index, run, child, said, _lock: lock }))
+    }
+
+    /// What became of its run.
+    fn end(self, status: ExitStatus) -> Ending {
+        if status.code() == Some(interrupt::EXIT_CODE) {
+            return Ending::Stopped;
+        }
+        if status.success()
+            && let Some(record) = self.run.finished()
+        {
+            return Ending::Finished(Box::new(record));
+        }
+        let said = self.said.join().unwrap_or_default();
+        let message = match &said {
+            Some(line) if line.starts_with("error: ") => line["error: ".len()..].into(),
+            Some(line) => format!("{status}: {line}"),
+            None => status.to_string(),
+        };
+        // One that a signal killed can go on from its checkpoint: nothing is wrong with the run.
+        if status.code().is_some() {
+            record_failure(self.run, &message);
+        }
+        Ending::Failed(message)
+    }
+}
+
+/// The newest line that begins with `error: `, else the newest. Reads to the end: a full pipe would
+/// stop the worker.
+fn listen(stderr: ChildStderr) -> Option<String> {
+    let (mut newest, mut error) = (None, None);
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).trim_end().to_string();
+        if line.starts_with("error: ") {
+            error = Some(line);
+        } else if !line.is_empty() {
+            newest = Some(line);
+        }
+    }
+    error.or(newest)
+}
+
+/// Writes into `run.json` why the run failed, where the worker could not: a run that cannot even be
+/// resumed fails before it comes to its record.
+fn record_failure(run: &PlannedRun, message: &str) {
+    let Ok(mut record) = run.dir.read_record() else { return };
+    if matches!(record.status, Status::Running | Status::Interrupted) {
+        record.status = Status::Failed;
+        record.error = Some(message.into());
+        // The message is told in any case.
+        let _ = run.dir.write_record(&record);
+    }
+}
+
+fn summary(record: &RunRecord) -> String {
+    let accuracy = record.last.as_ref().map_or(f64::NAN, |m| 100.0 * m.test_accuracy.0);
+    let how = match &record.diverged {
+        Some(d) => format!("diverged in epoch {}: {} is {}", d.epoch, d.quantity, d.value.0),
+        None => format!("finished {} epochs", record.epoch),
+    };
+    format!("{how}, {accuracy:.1} %")
 }
 
 /// Asks a worker to finish its step and save.
@@ -100,77 +220,4 @@ fn tell_to_stop(worker: &Worker) {
     }
     #[cfg(not(unix))]
     let _ = worker;
-}
-
-fn start(run: &RunState) -> Result<Child> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let place = run.dir.path();
-    let mut command = Command::new(program);
-    command.arg("train").arg("--quiet").arg("--no-progress").arg("--out").arg(place);
-    if run.dir.holds_a_run() {
-        command.arg("--resume");
-    } else {
-        std::fs::create_dir_all(place)
-            .with_context(|| format!("cannot create {}", place.display()))?;
-        let text = toml::to_string(run.config).context("encoding the configuration")?;
-        write_atomically(&run.dir.config_file(), text.as_bytes())?;
-        command.arg("--config").arg(run.dir.config_file());
-    }
-    if let Some(dir) = &run.config.data_dir {
-        command.arg("--data-dir").arg(dir);
-    }
-    // A group of its own: Ctrl-C reaches this program alone, which tells each worker once. A second
-    // signal would end it without saving.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.spawn().with_context(|| format!("cannot start a worker for {}", place.display()))
-}
-
-fn failure(mut worker: Worker, status: String) -> Failure {
-    let mut said = String::new();
-    if let Some(mut stderr) = worker.child.stderr.take() {
-        // What a dead worker said is a help, not a need: its status stands in for it.
-        let _ = stderr.read_to_string(&mut said);
-    }
-    let message =
-        said.lines().last().map_or(status, |line| line.trim_start_matches("error: ").into());
-    Failure { dir: worker.run.dir.path().to_path_buf(), message }
-}
-
-fn progress_bar(queue: &[&RunState], show: bool) -> ProgressBar {
-    let total = queue.iter().map(|r| r.config.epochs as u64).sum();
-    let draw = show && std::io::stderr().is_terminal();
-    let target = if draw { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(total), target);
-    if let Ok(style) =
-        ProgressStyle::with_template("[{bar:24}] {pos}/{len} epochs, {eta} left, {msg}")
-    {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar
-}
-
-fn show_progress(bar: &ProgressBar, runs: &[RunState], queue: &[&RunState], active: &[Worker]) {
-    let total = bar.length().unwrap_or(0);
-    let waiting: u64 = queue.iter().map(|r| r.config.epochs as u64 - r.epochs()).sum();
-    let running: u64 = active.iter().map(|w| w.run.config.epochs as u64 - w.run.epochs()).sum();
-    bar.set_position(total.saturating_sub(waiting + running));
-    let names: Vec<_> = active
-        .iter()
-        .map(|w| {
-            format!(
-                "{} s{} {}/{}",
-                w.run.config.label(),
-                w.run.config.seed,
-                w.run.epochs(),
-                w.run.config.epochs
-            )
-        })
-        .collect();
-    let waiting = match queue.len() {
-        0 => String::new(),
-        n => format!(", {n} of {} waiting", runs.len()),
-    };
-    bar.set_message(format!("{}{waiting}", names.join(", ")));
 }

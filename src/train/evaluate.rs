@@ -30,12 +30,7 @@ pub fn evaluate<B: AutodiffBackend, N: Network<B>>(
         let range = start..total.min(start + BATCH);
         let n = range.len();
         let (images, labels) = batch_tensors::<B>(data.test_batch(range), device);
-        let mut hidden = net.embed(images);
-        for l in 0..net.blocks() {
-            let branch = net.branch(l, hidden.clone());
-            hidden = net.advance(hidden, branch);
-        }
-        let logits = net.readout(hidden);
+        let logits = net.logits_from(0, net.embed(images));
         correct += count(hits(logits.clone(), labels.clone()));
         loss += mean_cross_entropy(logits, labels).into_scalar().elem::<f64>() * n as f64;
     }

@@ -1,9 +1,14 @@
-//! Ctrl-C: the first asks the run to finish its step and save, the second ends the process.
+//! Ctrl-C: the first asks the run to finish its step and save, a later one ends the process.
 
 use anyhow::{Context, Result};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static ASKED: OnceLock<Instant> = OnceLock::new();
+
+/// A worker may hear of one interrupt twice: from its study, and from a scheduler that signals every
+/// process of a job. Only what comes later than this is impatience.
+const ONE_INTERRUPT: Duration = Duration::from_secs(1);
 
 /// The exit code of an interrupted program.
 pub const EXIT_CODE: i32 = 130;
@@ -14,7 +19,7 @@ pub const EXIT_CODE: i32 = 130;
 /// If the system refuses the handler.
 pub fn catch() -> Result<()> {
     ctrlc::set_handler(|| {
-        if ASKED.swap(true, Ordering::SeqCst) {
+        if ASKED.get_or_init(Instant::now).elapsed() > ONE_INTERRUPT {
             std::process::exit(EXIT_CODE);
         }
     })
@@ -23,5 +28,5 @@ pub fn catch() -> Result<()> {
 
 /// Whether an interrupt was asked for.
 pub fn asked() -> bool {
-    ASKED.load(Ordering::SeqCst)
+    ASKED.get().is_some()
 }

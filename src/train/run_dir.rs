@@ -59,6 +59,7 @@ pub struct Divergence {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provenance {
     pub tool: String,
+    /// Of the program; more than one, in order, where others had trained the run before.
     pub git_revision: String,
     pub burn: String,
     pub backend: String,

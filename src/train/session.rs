@@ -284,7 +284,7 @@ impl<'a, B: AutodiffBackend> Session<'a, B> {
         let (train_loss, train_accuracy, speed) = self.running();
         let test = evaluate(&self.trainee.net, self.data, &self.device);
         let Trainee { net, rule, .. } = &self.trainee;
-        let trace = probe(net, rule, self.config, self.data, &self.device)?;
+        let trace = probe(net, rule, self.config, self.data, &self.device)?.trace;
         // A network without blocks has no growth; all else is measured whenever a trace is there.
         let growth = diagnostics::growth::growth(&trace);
         let norms = diagnostics::growth::hidden_norms(&trace);

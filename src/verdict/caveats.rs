@@ -1,8 +1,9 @@
 //! What a reader must know besides the verdict: it decided nothing and qualifies the numbers.
 
 use super::reasons::exact_credit;
-use super::words::{plain, short};
+use super::words::{list, percent, plain, short, signed};
 use super::{Audit, CalibratedThreshold, Status};
+use crate::diagnostics::clamp::ClampLayer;
 use crate::diagnostics::cosine::Cosine;
 use crate::diagnostics::reference::CALIBRATED_BATCH;
 
@@ -10,7 +11,14 @@ pub(super) fn caveats(audit: &Audit) -> Vec<String> {
     let mut notes: Vec<String> =
         [batch_size(audit), uneven(audit), few_batches(audit)].into_iter().flatten().collect();
     notes.extend(
-        [under_floor(&audit.cosine.detail), unexpected_identity(audit)].into_iter().flatten(),
+        [
+            under_floor(&audit.cosine.detail),
+            clamped(audit),
+            perturbation(audit),
+            unexpected_identity(audit),
+        ]
+        .into_iter()
+        .flatten(),
     );
     let used = &audit.thresholds;
     for (name, threshold) in [
@@ -69,6 +77,50 @@ fn under_floor(cosine: &Cosine) -> Option<String> {
             "{count} of {} samples at layer {l} have a credit or a gradient without direction (norm \
              under 1e-30); their cosine counts as 0.",
             cosine.n[l]
+        )
+    })
+}
+
+/// What PyTorch's cosine would have said.
+fn clamped(audit: &Audit) -> Option<String> {
+    let clamp = audit.controls.as_ref()?.clamp.found()?;
+    let shrunk = |(_, layer): &(usize, &ClampLayer)| {
+        (layer.clamped.0 - layer.unclamped.0).abs() >= 0.005 && layer.under.0 > 0.0
+    };
+    let (l, layer) = clamp.per_layer.iter().enumerate().find(shrunk)?;
+    Some(format!(
+        "PyTorch's cosine_similarity would report {} instead of {} at layer {l}: {} of the samples have \
+         a norm under its clamp of {}.",
+        signed(layer.clamped.0),
+        signed(layer.unclamped.0),
+        percent(layer.under.0),
+        plain(clamp.clamp.0)
+    ))
+}
+
+/// Under this the positive control of ρ has failed: the true gradient does not predict what the
+/// perturbation did. Recommended, not published.
+const PREDICTS: f64 = 0.9;
+
+/// Where ρ says nothing of the credit.
+fn perturbation(audit: &Audit) -> Option<String> {
+    let found = audit.controls.as_ref()?.perturbation.found()?;
+    let lost: Vec<(usize, f64)> = found
+        .per_layer
+        .iter()
+        .enumerate()
+        .map(|(l, layer)| (l, layer.gradient.0))
+        .filter(|(_, rho)| rho.is_nan() || *rho < PREDICTS)
+        .collect();
+    let best = lost.iter().map(|(_, rho)| *rho).fold(f64::NAN, f64::max);
+    let layers: Vec<String> = lost.iter().map(|(l, _)| format!("h_{l}")).collect();
+    (!lost.is_empty()).then(|| {
+        format!(
+            "ρ cannot be read at {}: its positive control, the true gradient, has at most {} there. A \
+             perturbation of length {} drowns in the rounding of hidden states this large.",
+            list(&layers),
+            short(best),
+            plain(found.epsilon.0)
         )
     })
 }

@@ -6,6 +6,7 @@
 //! [`Audit`] is what `verdict.json` holds; [`seeds`] pools the audits of one method.
 
 mod caveats;
+mod read;
 mod reasons;
 pub mod seeds;
 mod thresholds;
@@ -17,10 +18,12 @@ pub(crate) mod testing;
 mod tests;
 
 pub use crate::diagnostics::depth_utility::FrozenBaseline;
+pub(crate) use reasons::concentrated;
 pub use seeds::{MethodSummary, summarise};
 pub use thresholds::{CALIBRATIONS, CalibratedThreshold, Calibration, Calibrations, Thresholds};
 pub use words::{plain, short};
 
+use crate::diagnostics::controls::Controls;
 use crate::diagnostics::cosine::Cosine;
 use crate::diagnostics::depth_utility::DepthUtility;
 use crate::diagnostics::growth::Growth;
@@ -101,6 +104,9 @@ pub struct Subject {
     /// `None` where another program trained the run and did not say.
     pub seed: Option<u64>,
     pub epoch: Option<u64>,
+    /// Epochs that the run was planned for: runs of different length are no seeds of one method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
     /// The name in tables, with what sets the run apart: `DFA λ=1e-2`. Runs that share it are seeds
     /// of one method.
     #[serde(default)]
@@ -178,6 +184,9 @@ pub struct Audit {
     pub notes: Vec<String>,
     pub evaluation: Evaluation,
     pub thresholds: Calibrations,
+    /// `diagnose --controls` and studies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controls: Option<Controls>,
 }
 
 /// Audits one run. Never fails: what the trace lacks is not evaluated, and says so.
@@ -187,6 +196,7 @@ pub fn judge(
     accuracy: f64,
     frozen: Option<FrozenBaseline>,
     thresholds: &Thresholds,
+    controls: Option<Controls>,
 ) -> Audit {
     let mut notes = Notes::default();
     let growth = notes.on("Growth", diagnostics::growth::growth(trace));
@@ -231,6 +241,7 @@ pub fn judge(
         notes: notes.0,
         evaluation: Evaluation::of(trace),
         thresholds: thresholds.calibrated(),
+        controls,
     };
     audit.reasons = reasons::reasons(&audit);
     audit.notes.extend(caveats::caveats(&audit));
@@ -238,12 +249,12 @@ pub fn judge(
 }
 
 /// Strictly above, or not a finite number: NaN never passes, nor does anything under a NaN threshold.
-fn fires_above(value: f64, threshold: f64) -> bool {
+pub(crate) fn fires_above(value: f64, threshold: f64) -> bool {
     !(value.is_finite() && value <= threshold)
 }
 
 /// Strictly below, or not a finite number.
-fn fires_below(value: f64, threshold: f64) -> bool {
+pub(crate) fn fires_below(value: f64, threshold: f64) -> bool {
     !(value.is_finite() && value >= threshold)
 }
 

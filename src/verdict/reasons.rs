@@ -1,17 +1,17 @@
 //! Sentences a person understands: why the verdict is what it is.
 //!
 //! Mode 1: the hidden scale runs away or the reference gradient collapses. Mode 2: the aggregate
-//! cosine hides that the credit sits in few layers. Mode 2 is read from the cosines alone, and only
-//! where the reference carries them; how many layers lie inside the null band needs an empirical
-//! null (protocol §13: never a formula), so that is said to be missing instead of estimated.
+//! cosine hides that the credit sits in few layers. Mode 2 is read from the cosines, and only where
+//! the reference carries them; how many layers lie inside the null band needs an empirical null
+//! (protocol §13: never a formula), so without controls it is said to be missing instead of estimated.
 
 use super::words::{against, list, percent, percent_fine, plain, short, signed};
-use super::{Audit, Decision, Status};
+use super::{Audit, CosineFinding, Decision, Status};
+use crate::diagnostics::aggregation::{Aggregation, Concentration};
 use crate::diagnostics::cosine::Cosine;
-use crate::stats::median;
-
-/// The layers named in Mode 2 hold together at least this share of Σ|Γ_l|.
-const CARRIED: f64 = 0.8;
+use crate::diagnostics::null::NullCalibration;
+use crate::diagnostics::shadow::{Resolution, Shadow, ShadowLayer};
+use crate::stats::{extremes, median};
 
 pub(super) fn reasons(audit: &Audit) -> Vec<String> {
     let lines = [
@@ -19,6 +19,7 @@ pub(super) fn reasons(audit: &Audit) -> Vec<String> {
         diverged(audit),
         growth(audit),
         reference(audit),
+        shadow(audit),
         depth_utility(audit),
         none_fired(audit),
         stability(audit),
@@ -83,6 +84,35 @@ fn reference(audit: &Audit) -> Option<String> {
     }
     text += ". The cosines compare the credit with this gradient and are not interpretable.";
     Some(text)
+}
+
+/// Whether a small reference is noise or merely small. The published floor stays the rule.
+fn shadow(audit: &Audit) -> Option<String> {
+    let shadow: &Shadow = audit.controls.as_ref()?.shadow.found()?;
+    let fired = audit.diagnostics.reference.status == Status::Fired;
+    let over_layers = |value: fn(&ShadowLayer) -> f64| {
+        extremes(&shadow.per_layer.iter().map(value).collect::<Vec<_>>())
+    };
+    let found = format!(
+        "over all layers the mean cosine of f32 and f64 is at least {:.6}, the worst sample's {:.4}, \
+         the relative error at most {:.1e}",
+        over_layers(|l| l.cosine.0).0,
+        over_layers(|l| l.worst_cosine.0).0,
+        over_layers(|l| l.relative_error.0).1
+    );
+    match (fired, shadow.resolution()) {
+        (false, Resolution::Resolved) => None,
+        (true, Resolution::Resolved) => Some(format!(
+            "Float64 shadow: the reference is small, not noise ({found}). The published floor stays \
+             the rule; f32 alone does not forbid reading the cosines."
+        )),
+        (_, Resolution::Noise) => {
+            Some(format!("Float64 shadow: in f32 the reference is rounding noise ({found})."))
+        }
+        (_, Resolution::Partly) => Some(format!(
+            "Float64 shadow: f32 shows the reference on average, not for every sample ({found})."
+        )),
+    }
 }
 
 fn depth_utility(audit: &Audit) -> Option<String> {
@@ -174,16 +204,16 @@ fn mode_two(audit: &Audit) -> Option<String> {
         let layers = if lost.len() == 1 { "layer" } else { "layers" };
         return Some(format!("The cosine is not a number at {layers} {}.", list(&lost)));
     }
-    let spread = Concentration::of(&audit.cosine.detail)?;
+    let means = block_means(&audit.cosine.detail);
+    let spread = Concentration::of(&means)?;
+    let (top, share) = (spread.carriers[0], percent(spread.top_share));
     if !audit.cosine.interpretable {
         return Some(format!(
-            "Mode 2 can be neither named nor excluded on this reference: layer {} shows {} of \
-             Σ|cos|, and nothing says whether that is credit.",
-            spread.top(),
-            percent(spread.top_share)
+            "Mode 2 can be neither named nor excluded on this reference: layer {top} shows {share} of \
+             Σ|cos|, and nothing says whether that is credit."
         ));
     }
-    if !spread.concentrated() {
+    if !concentrated(&audit.cosine)? {
         return None;
     }
     let together = match spread.carriers.len() {
@@ -195,69 +225,54 @@ fn mode_two(audit: &Audit) -> Option<String> {
         ),
     };
     Some(format!(
-        "Mode 2: the aggregate cosine {} hides where the credit sits. Of {} layers, layer {} \
-         carries {} of Σ|cos|{together}; the median layer has {}. How many lie inside the null \
-         band is not evaluated without controls.",
+        "Mode 2: the aggregate cosine {} hides where the credit sits. Of {} layers, layer {top} \
+         carries {share} of Σ|cos|{together}; the median layer has {}, the aggregate misses it by {}. {}",
         signed(aggregate),
-        spread.positions,
-        spread.top(),
-        percent(spread.top_share),
-        signed(spread.median)
+        means.len(),
+        signed(median(&means)),
+        signed(aggregate - median(&means)),
+        null_band(audit)
     ))
 }
 
-/// How the credit is spread over block positions.
-struct Concentration {
-    /// The fewest layers that hold [`CARRIED`] of Σ|Γ_l|, the largest first.
-    carriers: Vec<usize>,
-    /// What they hold together, and the first of them alone.
-    share: f64,
-    top_share: f64,
-    positions: usize,
-    median: f64,
-    /// The largest |Γ_l| exceeds three standard errors over samples. This keeps rounding noise from
-    /// being called concentrated; it is no null calibration (samples share one feedback).
-    resolved: bool,
+/// How many layers show no more than any feedback would.
+fn null_band(audit: &Audit) -> String {
+    let controls = audit.controls.as_ref();
+    let inside = controls.and_then(|c| c.aggregation.found()).and_then(|a: &Aggregation| {
+        let null: &NullCalibration = controls?.null.found()?;
+        Some((a.inside_null.as_ref()?, null.draws))
+    });
+    match inside {
+        None => "How many lie inside the null band is not evaluated without controls.".into(),
+        Some((layers, draws)) if layers.is_empty() => {
+            format!("None lies inside the null band of {draws} fresh feedback draws.")
+        }
+        Some((layers, draws)) => format!(
+            "Inside the null band of {draws} fresh feedback draws: {} ({}).",
+            layers.len(),
+            list(&layers.iter().map(|l| format!("layer {l}")).collect::<Vec<_>>())
+        ),
+    }
 }
 
-impl Concentration {
-    /// `None` where no layer has a cosine other than zero.
-    fn of(cosine: &Cosine) -> Option<Self> {
-        let means: Vec<f64> = cosine.block_positions().iter().map(|v| v.0).collect();
-        let total: f64 = means.iter().map(|v| v.abs()).sum();
-        if !(total.is_finite() && total > 0.0) {
-            return None;
-        }
-        let mut order: Vec<usize> = (0..means.len()).collect();
-        order.sort_by(|&a, &b| means[b].abs().total_cmp(&means[a].abs()));
-        let mut share = 0.0;
-        let mut carriers = Vec::new();
-        for l in order {
-            if share >= CARRIED {
-                break;
-            }
-            share += means[l].abs() / total;
-            carriers.push(l);
-        }
-        let top = carriers[0];
-        let error = cosine.std[top].map(|s| s.0 / (cosine.n[top] as f64).sqrt());
-        Some(Self {
-            top_share: means[top].abs() / total,
-            resolved: error.is_some_and(|e| means[top].abs() > 3.0 * e),
-            positions: means.len(),
-            median: median(&means),
-            carriers,
-            share,
-        })
-    }
+fn block_means(cosine: &Cosine) -> Vec<f64> {
+    cosine.block_positions().iter().map(|v| v.0).collect()
+}
 
-    fn top(&self) -> usize {
-        self.carriers[0]
+/// Whether few layers hold the credit (Mode 2): the fewest that together hold 80 % of Σ|Γ_l| are at
+/// most half of the block positions, and the largest exceeds three standard errors over samples,
+/// which keeps rounding noise from being called concentrated. `None` where the cosines cannot be read.
+pub(crate) fn concentrated(cosine: &CosineFinding) -> Option<bool> {
+    if !cosine.interpretable {
+        return None;
     }
-
-    fn concentrated(&self) -> bool {
-        self.resolved && 2 * self.carriers.len() <= self.positions
-    }
+    let detail = &cosine.detail;
+    let means = block_means(detail);
+    let spread = Concentration::of(&means)?;
+    let top = spread.carriers[0];
+    let error = detail.std[top].map(|s| s.0 / (detail.n[top] as f64).sqrt());
+    let resolved = error.is_some_and(|e| means[top].abs() > 3.0 * e);
+    Some(resolved && 2 * spread.carriers.len() <= means.len())
 }
 
 /// Whether the credit is the reference itself, as in backpropagation.

@@ -1,17 +1,32 @@
 //! One method over several seeds. A diagnostic fires for the method when it fires on more than half
 //! of its seeds; depth utility fires on the mean of the paired differences. A diagnostic missing on
-//! some seeds has not passed.
+//! some seeds has not passed. What other seeds might well turn round is marked as fragile, and the
+//! published rule stays the verdict.
 
 use super::{Audit, Decision, Finding, Status, Thresholds, fires_below};
-use crate::stats::{Summary, mean};
+use crate::stats::{Interval, Summary, interval_95, mean};
+use serde::Serialize;
 
-/// The runs that share a label, an architecture and a data set.
+/// What runs share that are seeds of one method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    pub label: String,
+    pub arch: String,
+    pub dataset: String,
+    pub data_source: String,
+    /// Planned, where known.
+    pub epochs: Option<u64>,
+}
+
+/// The runs of one [`Setting`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodSummary {
     pub label: String,
     pub arch: String,
     pub dataset: String,
     pub data_source: String,
+    /// Planned, where known.
+    pub epochs: Option<u64>,
     pub is_baseline: bool,
     pub seeds: Vec<Option<u64>>,
     /// A fraction.
@@ -21,6 +36,8 @@ pub struct MethodSummary {
     pub stability: Pooled,
     /// Percentage points.
     pub depth_utility: Pooled,
+    /// 95 % interval of the mean paired difference, percentage points; `None` for fewer than two.
+    pub depth_interval: Option<Interval>,
     /// The aggregate over the runs that have one.
     pub cosine: Option<Summary>,
     /// Layers 0 … L, over the runs that have them.
@@ -41,51 +58,78 @@ pub struct Pooled {
     /// Seeds on which it passed or fired.
     pub evaluated: usize,
     pub status: Status,
+    /// The seeds disagree; for depth utility, the interval of the differences reaches across the
+    /// threshold. Never of a single seed, which can tell neither.
+    pub fragile: bool,
 }
 
 /// One summary for each method, in the order of first appearance.
-pub fn summarise(audits: &[Audit]) -> Vec<MethodSummary> {
-    let mut groups: Vec<Vec<&Audit>> = Vec::new();
-    for audit in audits {
-        match groups.iter_mut().find(|g| key(g[0]) == key(audit)) {
-            Some(group) => group.push(audit),
-            None => groups.push(vec![audit]),
+pub fn summarise<'a>(audits: impl IntoIterator<Item = &'a Audit>) -> Vec<MethodSummary> {
+    let groups = by_setting(audits, |audit| Setting::of(audit));
+    groups.into_iter().map(|(setting, runs)| pool(setting, &runs)).collect()
+}
+
+impl Setting {
+    fn of(audit: &Audit) -> Self {
+        let run = &audit.run;
+        Self {
+            label: if run.label.is_empty() { &run.method } else { &run.label }.clone(),
+            arch: run.arch.clone(),
+            dataset: run.dataset.clone(),
+            data_source: run.data_source.clone(),
+            epochs: run.epochs,
         }
     }
-    groups.iter().map(|group| pool(group)).collect()
+
+    fn differs_in_length_from(&self, other: &Self) -> bool {
+        let name = |s: &Self| [s.label.clone(), s.arch.clone(), s.dataset.clone()];
+        name(self) == name(other) && self.epochs != other.epochs
+    }
 }
 
-fn key(audit: &Audit) -> [&str; 4] {
-    let run = &audit.run;
-    [&run.label, &run.arch, &run.dataset, &run.data_source]
+/// Groups in the order of first appearance. Where the number of epochs alone sets two apart, their
+/// labels say it.
+pub(crate) fn by_setting<T>(
+    items: impl IntoIterator<Item = T>,
+    setting: impl Fn(&T) -> Setting,
+) -> Vec<(Setting, Vec<T>)> {
+    let mut groups: Vec<(Setting, Vec<T>)> = Vec::new();
+    for item in items {
+        let setting = setting(&item);
+        match groups.iter_mut().find(|(s, _)| *s == setting) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((setting, vec![item])),
+        }
+    }
+    let all: Vec<Setting> = groups.iter().map(|(setting, _)| setting.clone()).collect();
+    for (setting, _) in &mut groups {
+        let ambiguous = all.iter().any(|other| setting.differs_in_length_from(other));
+        if let (true, Some(epochs)) = (ambiguous, setting.epochs) {
+            setting.label += &format!(" E={epochs}");
+        }
+    }
+    groups
 }
 
-fn pool(runs: &[&Audit]) -> MethodSummary {
-    let first = &runs[0].run;
+/// The runs of a setting, at least one, told as one method.
+pub(crate) fn pool(setting: Setting, runs: &[&Audit]) -> MethodSummary {
     let growth = majority(runs, |a| observed(&a.diagnostics.growth));
     let reference = majority(runs, |a| observed(&a.diagnostics.reference));
-    let mut depth_utility = majority(runs, |a| observed(&a.diagnostics.depth_utility));
-    let margins: Vec<f64> =
-        runs.iter().filter_map(|a| a.diagnostics.depth_utility.value.map(|v| v.0)).collect();
-    if !margins.is_empty() {
-        let asked = runs[0].thresholds.depth_utility.value.0;
-        depth_utility.status = match fires_below(mean(&margins), asked) {
-            true => Status::Fired,
-            false if margins.len() < runs.len() => Status::NotEvaluated,
-            false => Status::Passed,
-        };
-    }
+    let margins = collect(runs, |a| a.diagnostics.depth_utility.value.map(|v| v.0));
+    let depth_interval = interval_95(&margins);
+    let depth_utility = depth(runs, &margins, depth_interval);
     let mut verdict = Decision::of(growth.status, reference.status, depth_utility.status);
     if verdict == Decision::Trustworthy && runs.iter().any(|a| a.run.diverged.is_some()) {
         verdict = Decision::Inconclusive;
     }
     let layers = runs.iter().map(|a| a.cosine.detail.per_layer.len()).max();
     MethodSummary {
-        label: first.label.clone(),
-        arch: first.arch.clone(),
-        dataset: first.dataset.clone(),
-        data_source: first.data_source.clone(),
-        is_baseline: first.is_baseline,
+        label: setting.label,
+        arch: setting.arch,
+        dataset: setting.dataset,
+        data_source: setting.data_source,
+        epochs: setting.epochs,
+        is_baseline: runs[0].run.is_baseline,
         seeds: runs.iter().map(|a| a.run.seed).collect(),
         accuracy: Summary::of(&collect(runs, |a| Some(a.accuracy.0))),
         cosine: some_summary(&collect(runs, |a| a.cosine.aggregate.map(|v| v.0))),
@@ -97,6 +141,7 @@ fn pool(runs: &[&Audit]) -> MethodSummary {
         growth,
         reference,
         depth_utility,
+        depth_interval,
         verdict,
         thresholds: runs[0].thresholds.used(),
     }
@@ -132,5 +177,130 @@ fn majority(runs: &[&Audit], of: impl Fn(&Audit) -> (Status, Option<f64>)) -> Po
         fired,
         evaluated: fired + passed,
         status,
+        fragile: fired > 0 && passed > 0,
+    }
+}
+
+/// Depth utility on the mean of the paired differences.
+fn depth(runs: &[&Audit], margins: &[f64], interval: Option<Interval>) -> Pooled {
+    let counted = majority(runs, |a| observed(&a.diagnostics.depth_utility));
+    if margins.is_empty() {
+        return counted;
+    }
+    let asked = runs[0].thresholds.depth_utility.value.0;
+    let status = match fires_below(mean(margins), asked) {
+        true => Status::Fired,
+        false if margins.len() < runs.len() => Status::NotEvaluated,
+        false => Status::Passed,
+    };
+    // An interval that is not a number excludes nothing.
+    let settled = |i: Interval| i.high < asked || i.low >= asked;
+    Pooled { status, fragile: interval.is_some_and(|i| !settled(i)), ..counted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Specimen, published};
+    use super::*;
+
+    /// BP's published run over seeds whose paired differences are these, in points.
+    fn with_margins(margins: &[f64]) -> MethodSummary {
+        let seed = |(seed, margin): (usize, &f64)| {
+            let accuracy = 0.30 + margin / 100.0;
+            let run = published().remove(0);
+            Specimen { seed: seed as u64, accuracy, frozen: Some(0.30), ..run }.audit()
+        };
+        let audits: Vec<Audit> = margins.iter().enumerate().map(seed).collect();
+        summarise(&audits).remove(0)
+    }
+
+    #[test]
+    fn depth_utility_is_fragile_where_its_interval_reaches_across_the_threshold() {
+        // s = 1, so 4.302653/√3 = 2.484138 points each way.
+        let wide = with_margins(&[2.0, 3.0, 4.0]);
+        let interval = wide.depth_interval.unwrap();
+        assert!((interval.low - 0.515862).abs() < 1e-5, "{interval:?}");
+        assert!((interval.high - 5.484138).abs() < 1e-5, "{interval:?}");
+        assert_eq!((wide.depth_utility.status, wide.depth_utility.fragile), (Status::Passed, true));
+        assert_eq!(wide.verdict, Decision::Trustworthy);
+        let clear = with_margins(&[4.0, 5.0, 6.0]);
+        assert_eq!(
+            (clear.depth_utility.status, clear.depth_utility.fragile),
+            (Status::Passed, false)
+        );
+        let below = with_margins(&[-2.0, -1.0, 0.0]);
+        assert_eq!(
+            (below.depth_utility.status, below.depth_utility.fragile),
+            (Status::Fired, false)
+        );
+        // Fires on the mean 1, and the interval reaches up to 3.48.
+        let under = with_margins(&[0.0, 1.0, 2.0]);
+        assert_eq!(
+            (under.depth_utility.status, under.depth_utility.fragile),
+            (Status::Fired, true)
+        );
+    }
+
+    #[test]
+    fn a_single_seed_has_no_interval_and_is_not_called_fragile() {
+        let one = with_margins(&[2.1]);
+        assert_eq!((one.depth_interval, one.depth_utility.fragile), (None, false));
+        assert!(!one.growth.fragile && !one.reference.fragile);
+    }
+
+    #[test]
+    fn a_margin_that_is_nan_makes_depth_utility_fragile_and_fired() {
+        let lost = with_margins(&[5.0, f64::NAN, 5.0]);
+        assert_eq!((lost.depth_utility.status, lost.depth_utility.fragile), (Status::Fired, true));
+        assert!(lost.depth_interval.unwrap().low.is_nan());
+    }
+
+    #[test]
+    fn seeds_that_disagree_make_growth_and_reference_fragile() {
+        let seeds = |growths: [f32; 3]| {
+            let run = |(i, growth): (usize, &f32)| {
+                let run = published().remove(0);
+                let hidden = vec![1.0, *growth, *growth, *growth, *growth];
+                let mut gradient = run.gradient.clone();
+                gradient[4] = if *growth > 50.0 { 1e-9 } else { 1e-4 };
+                Specimen { seed: i as u64, hidden, gradient, ..run }.audit()
+            };
+            let audits: Vec<Audit> = growths.iter().enumerate().map(run).collect();
+            let found = summarise(&audits).remove(0);
+            [found.growth, found.reference].map(|p| (p.fired, p.status, p.fragile))
+        };
+        assert_eq!(seeds([60.0, 1.0, 1.0]), [(1, Status::Passed, true); 2]);
+        assert_eq!(seeds([60.0, 70.0, 1.0]), [(2, Status::Fired, true); 2]);
+        assert_eq!(seeds([60.0, 70.0, 80.0]), [(3, Status::Fired, false); 2]);
+        assert_eq!(seeds([1.0, 2.0, 3.0]), [(0, Status::Passed, false); 2]);
+    }
+
+    #[test]
+    fn runs_of_different_length_are_two_methods_and_say_so() {
+        let run = |epochs, seed| {
+            let mut audit = Specimen { seed, ..published().remove(1) }.audit();
+            audit.run.epochs = epochs;
+            audit
+        };
+        let labels = |audits: &[Audit]| -> Vec<(String, usize)> {
+            summarise(audits).into_iter().map(|m| (m.label, m.seeds.len())).collect()
+        };
+        let both = [run(Some(30), 1), run(Some(100), 1), run(Some(30), 2)];
+        assert_eq!(labels(&both), [("FA E=30".into(), 2), ("FA E=100".into(), 1)]);
+        assert_eq!(labels(&[run(Some(30), 1), run(Some(30), 2)]), [("FA".into(), 2)]);
+        let unknown = [run(None, 1), run(Some(30), 2)];
+        assert_eq!(labels(&unknown), [("FA".into(), 1), ("FA E=30".into(), 1)]);
+    }
+
+    #[test]
+    fn runs_without_a_label_are_told_apart_by_their_method() {
+        let run = |method: &str| {
+            let mut audit = published().remove(0).audit();
+            (audit.run.label, audit.run.method) = (String::new(), method.into());
+            audit
+        };
+        let found = summarise(&[run("dfa"), run("fa"), run("dfa")]);
+        let found: Vec<_> = found.iter().map(|m| (m.label.as_str(), m.seeds.len())).collect();
+        assert_eq!(found, [("dfa", 2), ("fa", 1)]);
     }
 }

@@ -85,6 +85,7 @@ impl Specimen {
             dataset: "cifar10".into(),
             seed: Some(self.seed),
             epoch: Some(30),
+            epochs: Some(30),
             label: self.label.into(),
             data_source: "copy".into(),
             is_baseline: self.baseline,
@@ -99,7 +100,7 @@ impl Specimen {
             source: "frozen-s42".into(),
         });
         let (trace, thresholds) = (self.trace(), Thresholds::default());
-        judge(self.subject(), &trace, self.accuracy, frozen, &thresholds)
+        judge(self.subject(), &trace, self.accuracy, frozen, &thresholds, None)
     }
 }
 

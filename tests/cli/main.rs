@@ -3,4 +3,5 @@
 mod audit;
 mod bad_input;
 mod common;
+mod report;
 mod runs;

@@ -5,7 +5,7 @@ use comfy_table::{
 };
 
 const WIDTH: u16 = 80;
-/// One rule under the header; [`finish`] draws the outer two.
+/// One rule under the header; [`ruled`] draws the outer two.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 /// The place of the verdict, the last column of a verdict table.
 const VERDICT: usize = 8;
@@ -38,7 +38,23 @@ pub(super) fn finish(mut table: Table, unmarked: usize) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let body = trimmed(&table);
+    ruled(&table)
+}
+
+/// The columns in `text` to the left and broken between words, numbers to the right and never broken.
+pub(super) fn panel(mut table: Table, text: &[usize]) -> String {
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if !text.contains(&i) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    ruled(&table)
+}
+
+fn ruled(table: &Table) -> String {
+    let body = trimmed(table);
     let rule = body.lines().find(|l| l.starts_with('─')).unwrap_or_default();
     format!("{rule}\n{body}\n{rule}")
 }

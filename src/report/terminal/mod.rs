@@ -5,9 +5,12 @@
 //! reference fired, `~` inconclusive. What was not evaluated is `–`, never a blank.
 
 mod cells;
+mod controls;
 mod draw;
 mod seeds;
+pub mod study;
 
+pub use controls::controls;
 pub use seeds::seeds;
 
 use crate::verdict::{Audit, Status, Thresholds, plain, short};
@@ -211,15 +214,23 @@ fn legend(audits: &[Audit]) -> String {
         })
         .collect();
     let unreadable = |a: &Audit| a.cosine.aggregate.is_some() && !a.cosine.interpretable;
-    let marks = [
+    explained(&[
         (statuses.contains(&Status::Fired), "! fires by the rule under its heading"),
-        (audits.iter().any(unreadable), "? not interpretable: the gradient fired"),
-        (statuses.contains(&Status::Inconclusive), "~ inconclusive: too few batches"),
-        (statuses.contains(&Status::NotEvaluated), "– not evaluated"),
-    ];
+        (audits.iter().any(unreadable), UNREADABLE),
+        (statuses.contains(&Status::Inconclusive), INCONCLUSIVE),
+        (statuses.contains(&Status::NotEvaluated), NOT_EVALUATED),
+    ])
+}
+
+const UNREADABLE: &str = "? not interpretable: the gradient fired";
+const INCONCLUSIVE: &str = "~ inconclusive: too few batches";
+const NOT_EVALUATED: &str = "– not evaluated";
+
+/// Those marks that occur, a line each, then the columns.
+fn explained(marks: &[(bool, &str)]) -> String {
     let mut out = String::new();
     for (_, meaning) in marks.iter().filter(|mark| mark.0) {
-        out += &format!("{meaning}\n");
+        out += &format!("{}\n", wrapped("", meaning));
     }
     out + &wrapped(
         "",

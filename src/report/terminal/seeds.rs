@@ -2,15 +2,17 @@
 
 use super::cells::{accuracy, cosine, exponential, fixed, mark, points, spread, verdict};
 use super::draw::{finish, table, wrapped};
-use super::{LayerRow, by_layer, grouped, header};
+use super::{
+    INCONCLUSIVE, LayerRow, NOT_EVALUATED, UNREADABLE, by_layer, explained, grouped, header,
+};
 use crate::number::Number;
-use crate::stats::Summary;
+use crate::stats::{Interval, Summary};
 use crate::verdict::seeds::Pooled;
-use crate::verdict::{MethodSummary, short};
+use crate::verdict::{MethodSummary, Status, short};
 use comfy_table::Cell;
 
 /// One row a method: means over its seeds, the sample deviation under them, and on how many seeds
-/// each diagnostic fired.
+/// each diagnostic fired; then the legend. It needs no table of the single runs beside it.
 pub fn seeds(methods: &[MethodSummary], color: bool) -> String {
     let mut out = String::new();
     let key = |m: &MethodSummary| {
@@ -34,10 +36,10 @@ pub fn seeds(methods: &[MethodSummary], color: bool) -> String {
                     accuracy(m.accuracy.mean),
                     deviation(Some(m.accuracy), accuracy),
                 )),
-                Cell::new(pooled(&m.growth, short, spread)),
-                Cell::new(pooled(&m.reference, exponential, exponential)),
-                Cell::new(pooled(&m.stability, |v| fixed(v, 2), |v| fixed(v, 2))),
-                Cell::new(pooled(&m.depth_utility, points, |v| fixed(v, 1))),
+                Cell::new(pooled(&m.growth, None, short, spread)),
+                Cell::new(pooled(&m.reference, None, exponential, exponential)),
+                Cell::new(pooled(&m.stability, None, |v| fixed(v, 2), |v| fixed(v, 2))),
+                Cell::new(pooled(&m.depth_utility, m.depth_interval, points, |v| fixed(v, 1))),
                 Cell::new(stacked(
                     cosine(cosine_mean, m.interpretable),
                     deviation(m.cosine, |v| fixed(v, 3) + " "),
@@ -50,11 +52,34 @@ pub fn seeds(methods: &[MethodSummary], color: bool) -> String {
         out += &by_layer(title, "n", &layers);
         out += "\n";
     }
-    out + &wrapped(
-        "",
-        "! fires on more than half of the seeds (depth: on the mean of the differences). \
-         Last line of a cell: seeds on which it fires / seeds evaluated.",
-    ) + "\n"
+    out + &legend(methods)
+}
+
+fn legend(methods: &[MethodSummary]) -> String {
+    let found = |m: &MethodSummary| [m.growth, m.reference, m.stability, m.depth_utility];
+    let pooled: Vec<Pooled> = methods.iter().flat_map(found).collect();
+    let is = |status| pooled.iter().any(|p| p.status == status);
+    explained(&[
+        (
+            is(Status::Fired),
+            "! fires on more than half of the seeds (depth: on the mean of the differences)",
+        ),
+        (
+            pooled.iter().any(|p| p.fragile),
+            "* fragile: the seeds disagree (depth: the interval reaches across the threshold)",
+        ),
+        (methods.iter().any(|m| m.cosine.is_some() && !m.interpretable), UNREADABLE),
+        (is(Status::Inconclusive), INCONCLUSIVE),
+        (is(Status::NotEvaluated), NOT_EVALUATED),
+        (
+            methods.iter().any(|m| m.depth_interval.is_some()),
+            "[ , ] Student-t 95 % interval of the mean difference from the frozen twins, points",
+        ),
+        (
+            !methods.is_empty(),
+            "Last line of a diagnostic: seeds on which it fires / seeds evaluated",
+        ),
+    ])
 }
 
 fn by_layer_row(method: &MethodSummary) -> LayerRow {
@@ -69,15 +94,22 @@ fn by_layer_row(method: &MethodSummary) -> LayerRow {
     }
 }
 
-/// Mean, deviation and on how many seeds it fired, one under the other.
-fn pooled(found: &Pooled, mean: fn(f64) -> String, std: fn(f64) -> String) -> String {
+/// Mean, deviation, interval and on how many seeds it fired, one under the other.
+fn pooled(
+    found: &Pooled,
+    interval: Option<Interval>,
+    mean: fn(f64) -> String,
+    std: fn(f64) -> String,
+) -> String {
     let Some(summary) = found.summary else {
         return "– ".into();
     };
     let value = format!("{}{}", mean(summary.mean), mark(found.status));
-    let count = format!("{}/{} ", found.fired, found.evaluated);
+    let fragile = if found.fragile { '*' } else { ' ' };
+    let count = format!("{}/{}{fragile}", found.fired, found.evaluated);
     let deviation = deviation(Some(summary), |v| std(v) + " ");
-    stacked(stacked(value, deviation), Some(count))
+    let interval = interval.map(|i| format!("[{},{}] ", mean(i.low), mean(i.high)));
+    stacked(stacked(stacked(value, deviation), interval), Some(count))
 }
 
 /// `±0.6`; nothing for a single value, and an empty line where there is no finite deviation.

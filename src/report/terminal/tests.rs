@@ -153,8 +153,33 @@ fn seeds_show_mean_deviation_and_how_often_each_diagnostic_fired() {
         })
         .collect();
     let text = seeds(&summarise(&audits(&runs)), false);
-    let row: Vec<&str> = text.lines().skip_while(|l| !l.starts_with("DFA")).take(3).collect();
-    assert_eq!(row[0], "DFA     3  30.1     407!   5.9e-9!  0.00   -4.3! +0.114? walked back");
-    assert_eq!(row[1], "           ±0.6    ±347   ±6.3e-9  ±0.00   ±0.6  ±0.000");
-    assert_eq!(row[2], "                    2/3       3/3    0/3    3/3");
+    let row: Vec<&str> = text.lines().skip_while(|l| !l.starts_with("DFA")).take(4).collect();
+    assert_eq!(
+        row[0],
+        "DFA     3  30.1     407!   5.9e-9!  0.00         -4.3! +0.114? walked back"
+    );
+    assert_eq!(row[1], "           ±0.6    ±347   ±6.3e-9  ±0.00         ±0.6  ±0.000");
+    // The deviation .5538 gives 4.302653 · .5538/√3 = 1.38 points to each side of −4.33.
+    assert_eq!(row[2], "                    2/3*      3/3    0/3  [-5.7,-3.0]");
+    assert_eq!(row[3], "                                                  3/3");
+    assert!(text.contains("* fragile: the seeds disagree"), "{text}");
+}
+
+#[test]
+fn the_table_of_seeds_stands_alone_and_explains_the_marks_that_occur() {
+    let marks = ["! ", "* ", "? ", "~ ", "– ", "[ , ] "];
+    let shown = |runs: &[Specimen]| {
+        let text = seeds(&summarise(&audits(runs)), false);
+        assert!(text.contains("Growth: largest ratio"), "{text}");
+        marks.map(|m| text.lines().any(|l| l.starts_with(m)))
+    };
+    let (bp, dfa) = (published().remove(0), published().remove(2));
+    let again = |run: &Specimen, accuracy| Specimen { seed: 1, accuracy, ..run.clone() };
+    assert_eq!(shown(std::slice::from_ref(&bp)), [false; 6]);
+    assert_eq!(shown(&[bp.clone(), again(&bp, 0.581)]), [false, false, false, false, false, true]);
+    // +23.6 and −14.4 points.
+    let torn = shown(&[bp.clone(), again(&bp, 0.2)]);
+    assert_eq!(torn, [false, true, false, false, false, true]);
+    let alone = Specimen { frozen: None, batches: 4, ..dfa };
+    assert_eq!(shown(&[alone]), [true, false, true, true, true, false]);
 }

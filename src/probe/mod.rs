@@ -14,6 +14,13 @@ use anyhow::{Result, ensure};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
 
+/// What a network shows on the evaluation batches.
+pub struct Probe<B: AutodiffBackend> {
+    pub trace: LayerTrace,
+    /// What the credit rule could look at, for each batch.
+    pub known: Vec<Known<B::InnerBackend>>,
+}
+
 /// Runs `net` over the first `probe_batches` batches of the unshuffled test set.
 ///
 /// # Errors
@@ -24,7 +31,7 @@ pub fn probe<B: AutodiffBackend, N: Network<B>>(
     config: &Config,
     data: &Dataset,
     device: &B::Device,
-) -> Result<LayerTrace> {
+) -> Result<Probe<B>> {
     let size = config.probe_batch_size;
     let count = config.probe_batches.min(data.test.len() / size);
     ensure!(
@@ -33,32 +40,38 @@ pub fn probe<B: AutodiffBackend, N: Network<B>>(
         data.test.len()
     );
     let net = net.clone().no_grad();
-    let batches = (0..count)
-        .map(|k| {
-            let batch = data.test_batch(k * size..(k + 1) * size);
-            trace_batch(&net, rule, config, batch, device)
-        })
-        .collect();
-    Ok(LayerTrace {
-        loss_reduction: LossReduction::Mean,
-        tokens: match (config.arch, config.measure) {
-            (Arch::ResMlp, _) => "single",
-            (Arch::VitMini, measure) => measure.word(),
-        }
-        .into(),
-        batches,
-    })
+    let (mut batches, mut known) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for k in 0..count {
+        let batch = data.test_batch(k * size..(k + 1) * size);
+        let probed = probe_batch(&net, rule, config, batch, device);
+        batches.push(probed.trace);
+        known.push(probed.known);
+    }
+    let tokens = match (config.arch, config.measure) {
+        (Arch::ResMlp, _) => "single",
+        (Arch::VitMini, measure) => measure.word(),
+    };
+    let trace = LayerTrace { loss_reduction: LossReduction::Mean, tokens: tokens.into(), batches };
+    Ok(Probe { trace, known })
+}
+
+/// One batch's share of a [`Probe`].
+pub struct Probed<B: Backend> {
+    /// h_0 … h_L with all their tokens, each [N, T, d].
+    pub states: Vec<Tensor<B, 3>>,
+    pub trace: BatchTrace,
+    pub known: Known<B>,
 }
 
 /// Hidden states, reference gradients and raw credits of one batch, for a network whose
 /// parameters require no gradient.
-fn trace_batch<B: AutodiffBackend, N: Network<B>>(
+pub fn probe_batch<B: AutodiffBackend, N: Network<B>>(
     net: &N,
     rule: &Rule<B::InnerBackend>,
     config: &Config,
     batch: Batch,
     device: &B::Device,
-) -> BatchTrace {
+) -> Probed<B::InnerBackend> {
     let host_labels = batch.labels.clone();
     let (images, labels) = batch_tensors::<B>(batch, device);
     let forward = forward_and_back(net, images, labels.clone());
@@ -75,13 +88,14 @@ fn trace_batch<B: AutodiffBackend, N: Network<B>>(
         Some(credit) => credit.layers.into_iter().map(to_matrix).collect(),
         None => bp::credit(&gradient),
     };
-    BatchTrace {
+    let trace = BatchTrace {
         hidden: measured(&forward.hidden),
         gradient: Some(gradient),
         credit: Some(credit),
         logits: to_matrix(forward.logits),
         labels: host_labels,
-    }
+    };
+    Probed { states: forward.hidden, trace, known }
 }
 
 /// One forward pass and the true gradient at every hidden state.
@@ -125,14 +139,15 @@ pub fn forward_and_back<B: AutodiffBackend, N: Network<B>>(
 }
 
 /// [N, d] at the tokens where the configuration measures.
-fn select<B: Backend>(states: Tensor<B, 3>, measure: Measure) -> Tensor<B, 2> {
+pub fn select<B: Backend>(states: Tensor<B, 3>, measure: Measure) -> Tensor<B, 2> {
     match measure {
         Measure::Cls => states.narrow(1, 0, 1).squeeze_dim::<2>(1),
         Measure::Mean => states.mean_dim(1).squeeze_dim::<2>(1),
     }
 }
 
-fn to_matrix<B: Backend>(tensor: Tensor<B, 2>) -> Matrix {
+/// Copies a tensor to the host in f32.
+pub fn to_matrix<B: Backend>(tensor: Tensor<B, 2>) -> Matrix {
     let [rows, cols] = tensor.dims();
     let values = tensor.into_data().convert::<f32>().into_vec::<f32>();
     Matrix::new(rows, cols, values.expect("converted to f32"))

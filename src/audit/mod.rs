@@ -1,13 +1,18 @@
 //! One checkpoint's audit: load it, probe it on the data it was trained on, hold it against its
 //! frozen twin, judge it.
 
+mod controls;
+mod double;
+mod rerun;
+
 use crate::backend::{self, Task};
 use crate::config::{Config, Method};
 use crate::data::{self, Dataset};
+use crate::diagnostics::controls::Controls;
 use crate::failure::usage;
 use crate::probe::probe;
 use crate::trace::LayerTrace;
-use crate::train::checkpoint::Checkpoint;
+use crate::train::checkpoint::{Checkpoint, unpack};
 use crate::train::run_dir::{RunDir, Status};
 use crate::train::{Trainee, evaluate};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
@@ -24,6 +29,8 @@ pub struct Options {
     pub frozen: Option<PathBuf>,
     /// Where the CIFAR files lie, if not where they lay in training.
     pub data_dir: Option<PathBuf>,
+    /// Whether the controls are computed, too.
+    pub controls: bool,
     /// Another device than in training: (device, backend).
     pub device: Option<(String, crate::config::BackendName)>,
 }
@@ -50,9 +57,10 @@ impl Auditor {
         let checkpoint = self.load(path)?;
         let config = &checkpoint.config;
         let data = self.dataset(&checkpoint).with_context(|| path.display().to_string())?;
-        let (trace, accuracy) =
-            backend::run(config, Measurement { checkpoint: &checkpoint, data: &data })
-                .with_context(|| path.display().to_string())?;
+        let controls = self.options.controls && !config.is_baseline();
+        let task = Measurement { checkpoint: &checkpoint, data: &data, controls };
+        let Measured { trace, accuracy, controls } =
+            backend::run(config, task).with_context(|| path.display().to_string())?;
         self.accuracies.insert(path.to_path_buf(), accuracy);
         let frozen = self.frozen_twin(path, &checkpoint)?;
         let thresholds = Thresholds {
@@ -61,7 +69,7 @@ impl Auditor {
             stability: config.threshold_stability,
             depth_utility: config.threshold_depth_utility,
         };
-        Ok(judge(subject(path, &checkpoint), &trace, accuracy, frozen, &thresholds))
+        Ok(judge(subject(path, &checkpoint), &trace, accuracy, frozen, &thresholds, controls))
     }
 
     fn load(&self, path: &Path) -> Result<Checkpoint> {
@@ -153,6 +161,7 @@ fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
         dataset: config.dataset.name().into(),
         seed: Some(config.seed),
         epoch: Some(checkpoint.progress.epoch as u64),
+        epochs: Some(config.epochs as u64),
         label: config.label(),
         data_source: checkpoint.data.source.name().into(),
         is_baseline: config.is_baseline(),
@@ -203,15 +212,33 @@ fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
 struct Measurement<'a> {
     checkpoint: &'a Checkpoint,
     data: &'a Dataset,
+    controls: bool,
+}
+
+struct Measured {
+    trace: LayerTrace,
+    accuracy: f64,
+    controls: Option<Controls>,
 }
 
 impl Task for Measurement<'_> {
-    type Output = (LayerTrace, f64);
+    type Output = Measured;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
-        let Trainee { net, rule, .. } = Trainee::<B>::from_checkpoint(self.checkpoint, &device)?;
-        let trace = probe(&net, &rule, &self.checkpoint.config, self.data, &device)?;
-        Ok((trace, evaluate(&net, self.data, &device).accuracy))
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Measured> {
+        let Self { checkpoint, data, controls } = self;
+        let config = &checkpoint.config;
+        let trainee = Trainee::<B>::from_checkpoint(checkpoint, &device)?;
+        let probe = probe(&trainee.net, &trainee.rule, config, data, &device)?;
+        let controls = if controls {
+            let parameters = &unpack(&checkpoint.parameters)?;
+            let subject =
+                controls::Subject { trainee: &trainee, parameters, config, data, device: &device };
+            Some(controls::controls(&subject, &probe)?)
+        } else {
+            None
+        };
+        let accuracy = evaluate(&trainee.net, data, &device).accuracy;
+        Ok(Measured { trace: probe.trace, accuracy, controls })
     }
 }
 

@@ -1,0 +1,215 @@
+//! All controls of one checkpoint: what runs the network again is measured here, what is arithmetic
+//! on a trace is left to `diagnostics`.
+
+use super::double::InDouble;
+use super::rerun::Rerun;
+use crate::backend;
+use crate::config::Config;
+use crate::credit::{Feedback, Rule};
+use crate::data::Dataset;
+use crate::diagnostics::controls::{Control, Controls};
+use crate::diagnostics::cosine::cosine;
+use crate::diagnostics::descent::{Descent, descent};
+use crate::diagnostics::nudging::nudging;
+use crate::diagnostics::null::{NullCalibration, null_calibration};
+use crate::diagnostics::perturbation::perturbation;
+use crate::diagnostics::rank::{Ranks, rank, ranks_of_trace};
+use crate::diagnostics::shadow::{Pair, Shadow, shadow};
+use crate::diagnostics::{Unmeasured, aggregation, clamp, common_mode};
+use crate::model::{NamedTensors, Net, export};
+use crate::probe::{Probe, to_matrix};
+use crate::rng;
+use crate::trace::LayerTrace;
+use crate::train::Trainee;
+use anyhow::Result;
+use burn::tensor::backend::AutodiffBackend;
+use rand::Rng as _;
+
+/// The checkpoint whose controls are wanted.
+pub struct Subject<'a, B: AutodiffBackend> {
+    pub trainee: &'a Trainee<B>,
+    pub parameters: &'a NamedTensors,
+    pub config: &'a Config,
+    pub data: &'a Dataset,
+    pub device: &'a B::Device,
+}
+
+/// Computes every control that the network allows.
+///
+/// # Errors
+/// If the checkpoint's feedback does not fit its network.
+pub fn controls<B: AutodiffBackend>(subject: &Subject<B>, probe: &Probe<B>) -> Result<Controls> {
+    let Subject { trainee, config, data, device, .. } = subject;
+    let null = null(subject, probe)?;
+    let rerun = Rerun::new(&trainee.net, &trainee.rule, config, data, device);
+    let (epsilon, directions) = (config.perturbation_epsilon, config.perturbation_directions);
+    let pairs = rerun.perturbed(directions, epsilon);
+    let (shadow, descent) = in_double(subject, probe)?;
+    Ok(Controls {
+        perturbation: Control::Found(perturbation(&pairs, epsilon, directions, rerun.samples())),
+        nudging: Control::Found(nudging(&rerun.nudged(config.nudge_step), config.nudge_step)),
+        descent,
+        shadow,
+        common_mode: common_mode::common_mode(&probe.trace).into(),
+        clamp: clamp::clamp(&probe.trace).into(),
+        aggregation: aggregation::aggregation(&probe.trace, null.as_ref().ok()).into(),
+        rank: ranks(subject, probe).into(),
+        null: null.into(),
+    })
+}
+
+/// The cosines under fresh feedback: the rule's own credit on the same batches, drawn `null_draws`
+/// times from the streams `control/null/<draw>`.
+fn null<B: AutodiffBackend>(
+    subject: &Subject<B>,
+    probe: &Probe<B>,
+) -> Result<Result<NullCalibration, Unmeasured>> {
+    let Subject { trainee, config, data, device, .. } = subject;
+    if trainee.feedback.is_empty() {
+        return Ok(Err(Unmeasured::NoFeedback));
+    }
+    fn per_layer(trace: &LayerTrace) -> Result<Vec<f64>, Unmeasured> {
+        Ok(cosine(trace)?.detail.per_layer.iter().map(|v| v.0).collect())
+    }
+    let mut trace = probe.trace.clone();
+    let mut draws = Vec::with_capacity(config.null_draws);
+    for draw in 0..config.null_draws {
+        let seed = rng::stream(config.seed, &format!("control/null/{draw}")).next_u64();
+        let classes = data.provenance.classes;
+        let fresh = Feedback::<B::InnerBackend>::draw(config, classes, seed);
+        let fresh = Feedback::from_named(config, classes, &fresh, *device)?;
+        let rule = match trainee.rule {
+            Rule::Bp => Rule::Bp,
+            Rule::Fa(_) => Rule::Fa(fresh),
+            Rule::Dfa(_) => Rule::Dfa(fresh),
+        };
+        for (batch, known) in trace.batches.iter_mut().zip(&probe.known) {
+            let credit = rule.credit(known).map(|c| c.layers.into_iter().map(to_matrix));
+            batch.credit = credit.map(Iterator::collect);
+        }
+        match per_layer(&trace) {
+            Ok(values) => draws.push(values),
+            Err(unmeasured) => return Ok(Err(unmeasured)),
+        }
+    }
+    Ok(per_layer(&probe.trace).and_then(|trained| null_calibration(&trained, &draws)))
+}
+
+fn in_double<B: AutodiffBackend>(
+    subject: &Subject<B>,
+    probe: &Probe<B>,
+) -> Result<(Control<Shadow>, Control<Descent>)> {
+    let Subject { trainee, parameters, config, data, .. } = subject;
+    let batches = config.control_samples.div_ceil(config.probe_batch_size);
+    let batches = batches.min(probe.trace.batches.len());
+    let task = InDouble { config, data, parameters, feedback: &trainee.feedback, batches };
+    let Some(doubles) = backend::run_in_f64(task) else {
+        let why = "this build has no f64 backend: build it with `--features ndarray`";
+        return Ok((Control::missing(why), Control::missing(why)));
+    };
+    let doubles = doubles?;
+    let layers = probe.trace.blocks() + 1;
+    let mut pairs: Vec<Vec<Pair>> = vec![Vec::new(); layers];
+    for (batch, double) in probe.trace.batches.iter().zip(&doubles.gradient) {
+        let single = batch.gradient.iter().flatten();
+        for ((pairs, single), double) in pairs.iter_mut().zip(single).zip(double) {
+            pairs.push(Pair { single, double });
+        }
+    }
+    let descent = match doubles.steps.as_slice() {
+        [] => Control::missing(Unmeasured::NoBlocks.to_string()),
+        steps => Control::Found(descent(steps, config.descent_step, doubles.samples, "f64")),
+    };
+    Ok((Control::Found(shadow(&pairs)), descent))
+}
+
+/// Ranks of credit and reference gradient at each layer, and of each weight matrix's change since
+/// initialisation.
+fn ranks<B: AutodiffBackend>(subject: &Subject<B>, probe: &Probe<B>) -> Result<Ranks, Unmeasured> {
+    let Subject { parameters, config, data, device, .. } = subject;
+    let mut matrices = ranks_of_trace(&probe.trace)?;
+    let initial = export(&Net::<B>::new(config, data.provenance.classes, device));
+    for (name, after) in parameters.iter() {
+        let Some(before) = initial.get(name) else { continue };
+        let [rows, cols] = after.shape[..] else { continue };
+        let change: Vec<f64> =
+            after.iter::<f64>().zip(before.iter::<f64>()).map(|(a, b)| a - b).collect();
+        matrices.push(rank(&format!("W_T − W_0 of {name}"), rows, cols, &change));
+    }
+    Ok(Ranks { matrices })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::audit::{Auditor, Options};
+    use crate::config::{Arch, Config, Method};
+    use crate::data::{self, DatasetKind};
+    use crate::diagnostics::controls::Controls;
+    use crate::diagnostics::shadow::Resolution;
+    use crate::train::run_dir::RunDir;
+    use crate::train::train_quietly;
+
+    /// The controls of a small network after two epochs.
+    fn controls_of(method: Method) -> Controls {
+        let config = Config {
+            method,
+            width: 32,
+            depth: 3,
+            epochs: 2,
+            train_samples: 1024,
+            test_samples: 512,
+            probe_batches: 2,
+            control_samples: 256,
+            perturbation_directions: 8,
+            device: "cpu".into(),
+            ..Config::published(Arch::ResMlp, DatasetKind::Synthetic)
+        };
+        let data = data::load(config.dataset, None, &config.synthetic()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::at(dir.path().join("run"));
+        train_quietly(&config, &data, &run).unwrap();
+        let options = Options { controls: true, ..Options::default() };
+        Auditor::new(options).audit(&run.checkpoint()).unwrap().controls.unwrap()
+    }
+
+    /// The gradient predicts what a small perturbation does, a random vector does not; a step along
+    /// it lowers the loss; and backpropagation's own update is backpropagation's.
+    #[test]
+    fn the_controls_of_backpropagation_are_what_they_must_be() {
+        let controls = controls_of(Method::Bp);
+        for layer in &controls.perturbation.found().unwrap().per_layer {
+            assert!(layer.gradient.0 > 0.99, "{layer:?}");
+            assert!(layer.random.0.abs() < 0.1, "{layer:?}");
+            assert_eq!(layer.credit, layer.gradient);
+        }
+        for layer in &controls.nudging.found().unwrap().per_layer {
+            assert!(layer.gradient.0 < 0.0 && layer.random.0 > layer.gradient.0, "{layer:?}");
+        }
+        for block in &controls.descent.found().unwrap().per_block {
+            assert!(block.backpropagation.0 < 0.0, "{block:?}");
+            assert_eq!((block.ratio.0, block.method), (1.0, block.backpropagation));
+            assert!((block.cosine.0 - 1.0).abs() < 1e-12);
+        }
+        let shadow = controls.shadow.found().unwrap();
+        assert_eq!(shadow.resolution(), Resolution::Resolved);
+        assert!(shadow.per_layer.iter().all(|l| l.relative_error.0 > 0.0), "f64 is not f32");
+        assert!(controls.null.found().is_none(), "there is no feedback to draw anew");
+    }
+
+    #[test]
+    fn fresh_feedback_changes_all_of_dfas_credits_and_not_the_last_of_fas() {
+        let controls = controls_of(Method::Dfa);
+        let null = controls.null.found().unwrap();
+        assert_eq!(null.draws, 20);
+        assert!(null.per_layer.iter().all(|layer| layer.depends));
+        // The draws surround zero, at every layer.
+        assert!(null.per_layer.iter().all(|l| l.low.0 < 0.0 && l.high.0 > 0.0), "{null:?}");
+
+        let controls = controls_of(Method::Fa);
+        let depends: Vec<bool> =
+            controls.null.found().unwrap().per_layer.iter().map(|layer| layer.depends).collect();
+        assert_eq!(depends, [true, true, false, false]);
+        let last = controls.descent.found().unwrap().per_block.last().unwrap().clone();
+        assert!(last.cosine.0 > 0.9, "the last block is given the exact gradient: {last:?}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Controls in double precision, whatever the precision of the training: the float64 shadow of the
+//! reference gradient, and the finite-step descent test, whose loss changes f32 cannot resolve in a
+//! network with large hidden states.
+
+use crate::backend::Task;
+use crate::config::{Base, Config};
+use crate::credit::{Feedback, Rule};
+use crate::data::Dataset;
+use crate::diagnostics::descent::BlockSteps;
+use crate::model::{
+    Change, NamedTensors, Net, Network, Part, assign, batch_tensors, export, map_named,
+    mean_cross_entropy,
+};
+use crate::probe::{forward_and_back, select};
+use crate::train::{Gradients, StepOptions, step};
+use anyhow::Result;
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{ElementConversion, Int, Tensor};
+use std::collections::BTreeMap;
+
+/// What a checkpoint and its data show in double precision.
+pub struct InDouble<'a> {
+    pub config: &'a Config,
+    pub data: &'a Dataset,
+    pub parameters: &'a NamedTensors,
+    pub feedback: &'a NamedTensors,
+    /// Evaluation batches whose reference gradient is shadowed.
+    pub batches: usize,
+}
+
+/// Its output.
+pub struct Doubles {
+    /// g_l of each batch where the probe measures: `gradient[batch][layer]`, row-major [N, d].
+    pub gradient: Vec<Vec<Vec<f64>>>,
+    /// One a block.
+    pub steps: Vec<BlockSteps>,
+    /// Samples of the descent test.
+    pub samples: usize,
+}
+
+impl Task for InDouble<'_> {
+    type Output = Doubles;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Doubles> {
+        let Self { config, data, parameters, feedback, batches } = self;
+        let classes = data.provenance.classes;
+        let net = assign(Net::<B>::new(config, classes, &device), parameters)?;
+        let matrices = Feedback::from_named(config, classes, feedback, &device)?;
+        let rule = match config.rule() {
+            Base::Bp => Rule::Bp,
+            Base::Fa => Rule::Fa(matrices),
+            Base::Dfa => Rule::Dfa(matrices),
+        };
+
+        let size = config.probe_batch_size;
+        let frozen = net.clone().no_grad();
+        let shadow = |k: usize| {
+            let batch = data.test_batch(k * size..(k + 1) * size);
+            let (images, labels) = batch_tensors::<B>(batch, &device);
+            let reference = forward_and_back(&frozen, images, labels);
+            let host = |g| to_f64(select(g, config.measure));
+            reference.gradient.into_iter().map(host).collect()
+        };
+        let gradient = (0..batches).map(shadow).collect();
+
+        let samples = config.control_samples.min(data.test.len());
+        let (images, labels) = batch_tensors::<B>(data.test_batch(0..samples), &device);
+        let steps = descent(&net, &rule, config, images, labels);
+        Ok(Doubles { gradient, steps, samples })
+    }
+}
+
+/// The mean loss before and after one step of each block, along the update that the rule gives it
+/// and along backpropagation's, both of length `descent_step` · ‖θ_l‖ and measured on the samples
+/// that gave the updates.
+fn descent<B: AutodiffBackend>(
+    net: &Net<B>,
+    rule: &Rule<B::InnerBackend>,
+    config: &Config,
+    images: Tensor<B, 2>,
+    labels: Tensor<B, 1, Int>,
+) -> Vec<BlockSteps> {
+    let options = StepOptions::of(config);
+    let without_penalty = StepOptions { penalty: 0.0, ..options };
+    let method = step(net, rule, images.clone(), labels.clone(), &options).gradients;
+    let exact = step(net, &Rule::Bp, images.clone(), labels.clone(), &without_penalty).gradients;
+    let (images, labels) = (images.inner(), labels.inner());
+    let loss = |net: &Net<B::InnerBackend>| -> f64 {
+        let logits = net.logits_from(0, net.embed(images.clone()));
+        mean_cross_entropy(logits, labels.clone()).into_scalar().elem()
+    };
+    let inner = net.valid();
+    let before = loss(&inner);
+    let after = |block: usize, gradient: &Gradients<B>, length: f64| {
+        let along = in_block::<B>(gradient, block);
+        let norm = dot(&along, &along).sqrt();
+        let mut change = Move { along: &along, scale: -length / norm };
+        loss(&map_named(inner.clone(), &mut change))
+    };
+    let values = export(&inner);
+    let block = |l: usize| {
+        let length = config.descent_step * norm_of_block(&values, l);
+        let (a, g) = (in_block::<B>(&method, l), in_block::<B>(&exact, l));
+        BlockSteps {
+            length,
+            before,
+            method: after(l, &method, length),
+            backpropagation: after(l, &exact, length),
+            cosine: dot(&a, &g) / (dot(&a, &a).sqrt() * dot(&g, &g).sqrt()),
+        }
+    };
+    (0..net.blocks()).map(block).collect()
+}
+
+type Flat<B> = BTreeMap<String, Tensor<B, 1>>;
+
+fn in_block<B: AutodiffBackend>(all: &Gradients<B>, block: usize) -> Flat<B::InnerBackend> {
+    let of = all.iter().filter(|(name, _)| Part::of(name) == Part::Block(block));
+    of.map(|(name, gradient)| (name.clone(), gradient.clone())).collect()
+}
+
+fn dot<B: Backend>(a: &Flat<B>, b: &Flat<B>) -> f64 {
+    let product = |(name, x): (&String, &Tensor<B, 1>)| {
+        let y = b.get(name)?.clone();
+        Some((x.clone() * y).sum().into_scalar().elem::<f64>())
+    };
+    a.iter().filter_map(product).sum()
+}
+
+fn norm_of_block(values: &NamedTensors, block: usize) -> f64 {
+    let of = values.iter().filter(|(name, _)| Part::of(name) == Part::Block(block));
+    let squares = of.flat_map(|(_, data)| data.iter::<f64>().map(|v| v * v).collect::<Vec<_>>());
+    squares.sum::<f64>().sqrt()
+}
+
+/// θ + scale · direction, for the parameters that have one.
+struct Move<'a, B: Backend> {
+    along: &'a Flat<B>,
+    scale: f64,
+}
+
+impl<B: Backend> Change<B> for Move<'_, B> {
+    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Option<Tensor<B, 1>> {
+        let direction = self.along.get(name)?.clone();
+        Some(flat + direction.mul_scalar(self.scale))
+    }
+}
+
+fn to_f64<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f64> {
+    tensor.into_data().convert::<f64>().into_vec().expect("converted to f64")
+}

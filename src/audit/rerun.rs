@@ -1,0 +1,191 @@
+//! Controls that run the network again from a hidden state: the perturbation correlation and the
+//! nudging test.
+
+use crate::backend::float_tensor;
+use crate::config::{Config, Measure};
+use crate::credit::Rule;
+use crate::data::Dataset;
+use crate::diagnostics::nudging::NudgedLosses;
+use crate::diagnostics::perturbation::PerturbationPairs;
+use crate::model::{Net, Network};
+use crate::probe::{Probed, probe_batch, to_matrix};
+use crate::rng;
+use crate::trace::Matrix;
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use rand_distr::{Distribution, StandardNormal};
+
+/// One batch of control samples, and the network that can be run again from any of its layers.
+pub struct Rerun<B: AutodiffBackend> {
+    net: Net<B::InnerBackend>,
+    /// h_0 … h_L, each [N, T, d].
+    hidden: Vec<Tensor<B::InnerBackend, 3>>,
+    /// Credit and reference gradient at h_0 … h_L, each [N, d].
+    credit: Vec<Matrix>,
+    gradient: Vec<Matrix>,
+    labels: Vec<u32>,
+    /// The loss of each sample.
+    losses: Vec<f64>,
+    measure: Measure,
+    seed: u64,
+    device: B::Device,
+}
+
+impl<B: AutodiffBackend> Rerun<B> {
+    /// Runs the first `control_samples` test images once.
+    pub fn new(
+        net: &Net<B>,
+        rule: &Rule<B::InnerBackend>,
+        config: &Config,
+        data: &Dataset,
+        device: &B::Device,
+    ) -> Self {
+        let samples = config.control_samples.min(data.test.len());
+        let batch = data.test_batch(0..samples);
+        let labels = batch.labels.clone();
+        let Probed { states, trace, .. } =
+            probe_batch(&net.clone().no_grad(), rule, config, batch, device);
+        let measure = config.measure;
+        Self {
+            net: net.valid(),
+            hidden: states,
+            losses: losses(&trace.logits, &labels),
+            credit: trace.credit.unwrap_or_default(),
+            gradient: trace.gradient.unwrap_or_default(),
+            labels,
+            measure,
+            seed: config.seed,
+            device: device.clone(),
+        }
+    }
+
+    /// N
+    pub fn samples(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// CE(h_l + εv) − CE(h_l) at every layer, for `directions` directions v of length one for each
+    /// sample, beside what credit, gradient and a random vector predict.
+    pub fn perturbed(&self, directions: usize, epsilon: f64) -> Vec<PerturbationPairs> {
+        let at = |l: usize| {
+            let random = self.directions(&format!("control/random/{l}"));
+            let mut pairs = PerturbationPairs {
+                actual: Vec::new(),
+                credit: Vec::new(),
+                gradient: Vec::new(),
+                random: Vec::new(),
+            };
+            for k in 0..directions {
+                let v = self.directions(&format!("control/perturbation/{l}/{k}"));
+                let after = self.losses_shifted(l, &v, epsilon);
+                pairs.actual.extend(after.iter().zip(&self.losses).map(|(a, b)| a - b));
+                let predicted = |of: &Matrix| inner_products(of, &v, epsilon);
+                pairs.credit.extend(predicted(&self.credit[l]));
+                pairs.gradient.extend(predicted(&self.gradient[l]));
+                pairs.random.extend(predicted(&random));
+            }
+            pairs
+        };
+        (0..self.hidden.len()).map(at).collect()
+    }
+
+    /// The losses after one step of RMS length `step` against credit, gradient and a random vector.
+    pub fn nudged(&self, step: f64) -> Vec<NudgedLosses> {
+        let at = |l: usize| {
+            let nudge = |along: &Matrix| self.losses_shifted(l, &unit_rms(along), -step);
+            NudgedLosses {
+                before: self.losses.clone(),
+                credit: nudge(&self.credit[l]),
+                gradient: nudge(&self.gradient[l]),
+                random: nudge(&self.directions(&format!("control/nudge/{l}"))),
+            }
+        };
+        (0..self.hidden.len()).map(at).collect()
+    }
+
+    /// The loss of each sample once h_l is moved by `scale` · `by` where the probe measures.
+    fn losses_shifted(&self, l: usize, by: &Matrix, scale: f64) -> Vec<f64> {
+        let moved = by.iter_rows().flatten().map(|v| (f64::from(*v) * scale) as f32).collect();
+        let shape = [by.rows(), by.cols()];
+        let moved = float_tensor(TensorData::new::<f32, _>(moved, shape), &self.device);
+        let hidden = shifted(self.hidden[l].clone(), moved, self.measure);
+        losses(&to_matrix(self.net.logits_from(l, hidden)), &self.labels)
+    }
+
+    /// One Gaussian direction of length one for each sample: [N, d].
+    fn directions(&self, stream: &str) -> Matrix {
+        let [rows, _, cols] = self.hidden[0].dims();
+        let mut stream = rng::stream(self.seed, stream);
+        let mut values = Vec::with_capacity(rows * cols);
+        for _ in 0..rows {
+            let row: Vec<f64> = (0..cols).map(|_| StandardNormal.sample(&mut stream)).collect();
+            let norm = row.iter().map(|v| v * v).sum::<f64>().sqrt();
+            values.extend(row.iter().map(|v| (v / norm) as f32));
+        }
+        Matrix::new(rows, cols, values)
+    }
+}
+
+/// h + δ at the tokens where the probe measures: at the cls token, or at all alike where it takes
+/// their mean. h [N, T, d], δ [N, d].
+fn shifted<B: Backend>(h: Tensor<B, 3>, delta: Tensor<B, 2>, measure: Measure) -> Tensor<B, 3> {
+    let delta = delta.unsqueeze_dim::<3>(1);
+    let [_, tokens, _] = h.dims();
+    if tokens == 1 || measure == Measure::Mean {
+        return h + delta;
+    }
+    let cls = h.clone().narrow(1, 0, 1) + delta;
+    Tensor::cat(vec![cls, h.narrow(1, 1, tokens - 1)], 1)
+}
+
+/// Each row over its root mean square; a row of zeros stays.
+fn unit_rms(matrix: &Matrix) -> Matrix {
+    let mut values = Vec::with_capacity(matrix.rows() * matrix.cols());
+    for row in matrix.iter_rows() {
+        let square = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / row.len() as f64;
+        let scale = if square == 0.0 { 0.0 } else { 1.0 / square.sqrt() };
+        values.extend(row.iter().map(|v| (f64::from(*v) * scale) as f32));
+    }
+    Matrix::new(matrix.rows(), matrix.cols(), values)
+}
+
+/// ⟨a_i, ε v_i⟩ of each sample.
+fn inner_products(a: &Matrix, v: &Matrix, epsilon: f64) -> Vec<f64> {
+    let product = |(a, v): (&[f32], &[f32])| {
+        epsilon * a.iter().zip(v).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>()
+    };
+    a.iter_rows().zip(v.iter_rows()).map(product).collect()
+}
+
+/// The cross-entropy of each sample, in f64 from the logits: differences of losses are as fine as
+/// the logits allow.
+fn losses(logits: &Matrix, labels: &[u32]) -> Vec<f64> {
+    let loss = |(row, label): (&[f32], &u32)| {
+        let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = row.iter().map(|v| (f64::from(*v) - f64::from(top)).exp()).sum();
+        sum.ln() + f64::from(top) - f64::from(row[*label as usize])
+    };
+    logits.iter_rows().zip(labels).map(loss).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_the_negative_log_probabilities() {
+        let logits = Matrix::new(2, 2, vec![0.0, 0.0, 1000.0, 999.0]);
+        let found = losses(&logits, &[1, 1]);
+        assert!((found[0] - 2f64.ln()).abs() < 1e-12);
+        assert!((found[1] - (1.0 + (-1f64).exp().ln_1p())).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_row_of_zeros_has_no_direction_to_nudge_along() {
+        let scaled = unit_rms(&Matrix::new(2, 2, vec![3.0, -4.0, 0.0, 0.0]));
+        let rms = 12.5f32.sqrt();
+        assert_eq!(scaled.row(0), [3.0 / rms, -4.0 / rms]);
+        assert_eq!(scaled.row(1), [0.0, 0.0]);
+    }
+}

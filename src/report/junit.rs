@@ -1,0 +1,244 @@
+//! JUnit XML for continuous integration: a suite a method; for each run a case for its training and
+//! one for each diagnostic that decides.
+//!
+//! | what happened | case |
+//! |---|---|
+//! | a diagnostic fired | failure, with the reason |
+//! | it was not evaluated, or the run is a baseline | skipped, with why |
+//! | training failed, diverged or was interrupted, or the run was not audited | error |
+//! | training goes on or has not begun | skipped |
+
+use super::content::{Content, Group, standing, state};
+use super::xml::Element;
+use crate::study::results::{RunResult, StudyResult};
+use crate::verdict::{Audit, Finding, Status, plain, short};
+
+/// The document.
+pub fn write(study: &StudyResult) -> String {
+    let content = Content::of(study);
+    let mut suites: Vec<(Element, Counts)> =
+        content.groups.iter().map(|group| suite(content.name, group)).collect();
+    if !content.missing.is_empty() {
+        let cases = content.missing.iter().map(|name| Case {
+            name: format!("{name}: training"),
+            seconds: 0.0,
+            outcome: Outcome::Skipped("not begun".into()),
+        });
+        suites.push(filled(content.name, "not begun", cases.collect()));
+    }
+    let total = suites.iter().fold(Counts::default(), |sum, (_, counts)| sum.plus(counts));
+    let root = total.onto(Element::new("testsuites").with("name", content.name));
+    let root = root.all(suites.into_iter().map(|(suite, _)| suite));
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{root}\n")
+}
+
+enum Outcome {
+    Passed,
+    /// What fired, and all that is said of the run.
+    Failed(String, String),
+    Skipped(String),
+    /// The kind and the message.
+    Broken(&'static str, String),
+}
+
+struct Case {
+    name: String,
+    seconds: f64,
+    outcome: Outcome,
+}
+
+#[derive(Default)]
+struct Counts {
+    tests: usize,
+    failures: usize,
+    errors: usize,
+    skipped: usize,
+}
+
+impl Counts {
+    fn of(cases: &[Case]) -> Self {
+        let count = |test: fn(&Outcome) -> bool| cases.iter().filter(|c| test(&c.outcome)).count();
+        Self {
+            tests: cases.len(),
+            failures: count(|o| matches!(o, Outcome::Failed(..))),
+            errors: count(|o| matches!(o, Outcome::Broken(..))),
+            skipped: count(|o| matches!(o, Outcome::Skipped(_))),
+        }
+    }
+
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            tests: self.tests + other.tests,
+            failures: self.failures + other.failures,
+            errors: self.errors + other.errors,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+
+    fn onto(&self, element: Element) -> Element {
+        element
+            .with("tests", self.tests)
+            .with("failures", self.failures)
+            .with("errors", self.errors)
+            .with("skipped", self.skipped)
+    }
+}
+
+fn suite(study: &str, group: &Group) -> (Element, Counts) {
+    let cases: Vec<Case> =
+        group.runs.iter().flat_map(|run| cases(run, group.is_baseline)).collect();
+    filled(study, &group.name, cases)
+}
+
+fn filled(study: &str, name: &str, cases: Vec<Case>) -> (Element, Counts) {
+    let counts = Counts::of(&cases);
+    let class = format!("{study}.{name}");
+    let suite = counts.onto(Element::new("testsuite").with("name", name));
+    (suite.all(cases.into_iter().map(|case| case.element(&class))), counts)
+}
+
+impl Case {
+    fn element(self, class: &str) -> Element {
+        let case = Element::new("testcase")
+            .with("classname", class)
+            .with("name", self.name)
+            .with("time", format!("{:.3}", self.seconds));
+        match self.outcome {
+            Outcome::Passed => case,
+            Outcome::Failed(message, text) => case.add(
+                Element::new("failure").with("type", "fired").with("message", message).text(text),
+            ),
+            Outcome::Skipped(why) => case.add(Element::new("skipped").with("message", why)),
+            Outcome::Broken(kind, message) => {
+                case.add(Element::new("error").with("type", kind).with("message", message))
+            }
+        }
+    }
+}
+
+fn cases(run: &RunResult, is_baseline: bool) -> Vec<Case> {
+    let seconds: f64 = run.metrics.iter().map(|m| m.seconds.0).filter(|s| s.is_finite()).sum();
+    let training = match standing(run) {
+        "finished" => Outcome::Passed,
+        "running" => Outcome::Skipped(state(run)),
+        kind => Outcome::Broken(kind, state(run)),
+    };
+    let mut cases =
+        vec![Case { name: format!("{}: training", run.name), seconds, outcome: training }];
+    let judged: [(&str, Judge); 3] = [
+        ("growth", |a| judge(a, &a.diagnostics.growth, "scale", "above")),
+        ("reference", |a| judge(a, &a.diagnostics.reference, "reference", "below")),
+        ("depth utility", |a| judge(a, &a.diagnostics.depth_utility, "depth utility", "below")),
+    ];
+    cases.extend(judged.into_iter().map(|(name, judge)| Case {
+        name: format!("{}: {name}", run.name),
+        seconds: 0.0,
+        outcome: match &run.audit {
+            None => Outcome::Skipped(format!("not evaluated: {}", state(run))),
+            Some(_) if is_baseline => Outcome::Skipped("a baseline: no verdict is due".into()),
+            Some(audit) => judge(audit),
+        },
+    }));
+    cases
+}
+
+type Judge = fn(&Audit) -> Outcome;
+
+/// `topic` is what the head of the reason names, `side` where a firing value lies.
+fn judge<D>(audit: &Audit, found: &Finding<D>, topic: &str, side: &str) -> Outcome {
+    match found.status {
+        Status::Passed => Outcome::Passed,
+        Status::Fired => {
+            let named = |reason: &&String| {
+                let head = reason.split(':').next().unwrap_or_default();
+                head.to_lowercase().ends_with(topic)
+            };
+            let message = audit.reasons.iter().find(named).cloned().unwrap_or_else(|| {
+                let value = found.value.map_or(f64::NAN, |v| v.0);
+                format!("{} is {side} {}.", short(value), plain(found.threshold.0))
+            });
+            Outcome::Failed(message, audit.reasons.join("\n"))
+        }
+        Status::Inconclusive | Status::NotEvaluated => Outcome::Skipped(format!(
+            "{}: {}",
+            found.status,
+            found.reason.as_deref().unwrap_or("no reason was recorded")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::{empty, study, troubled};
+    use roxmltree::{Document, Node};
+
+    fn count(node: Node, name: &str) -> usize {
+        node.descendants().filter(|n| n.has_tag_name(name)).count()
+    }
+
+    fn number(node: Node, attribute: &str) -> usize {
+        node.attribute(attribute).and_then(|v| v.parse().ok()).expect("a count")
+    }
+
+    fn suite<'a>(document: &'a Document, name: &str) -> Node<'a, 'a> {
+        let mut suites = document.descendants().filter(|n| n.has_tag_name("testsuite"));
+        suites.find(|n| n.attribute("name") == Some(name)).expect("a suite of that name")
+    }
+
+    #[test]
+    fn the_counts_are_those_of_the_cases() {
+        for study in [study(), troubled(), empty()] {
+            let text = write(&study);
+            let document = Document::parse(&text).unwrap();
+            let counted = |n: &Node| n.has_tag_name("testsuite") || n.has_tag_name("testsuites");
+            for node in document.descendants().filter(counted) {
+                assert_eq!(number(node, "tests"), count(node, "testcase"));
+                assert_eq!(number(node, "failures"), count(node, "failure"));
+                assert_eq!(number(node, "errors"), count(node, "error"));
+                assert_eq!(number(node, "skipped"), count(node, "skipped"));
+            }
+            let cases = 4 * study.runs.len() + study.missing.len();
+            assert_eq!(count(document.root(), "testcase"), cases);
+        }
+    }
+
+    #[test]
+    fn what_fires_fails_with_its_reason_and_a_baseline_never_does() {
+        let text = write(&study());
+        let document = Document::parse(&text).unwrap();
+        let numbers = |name| {
+            let suite = suite(&document, name);
+            ["tests", "failures", "errors", "skipped"].map(|a| number(suite, a))
+        };
+        assert_eq!(numbers("bp"), [12, 0, 0, 0]);
+        assert_eq!(numbers("dfa"), [12, 9, 0, 0]);
+        assert_eq!(numbers("dfa λ=0.01"), [12, 3, 0, 0]);
+        assert_eq!(numbers("frozen(dfa)"), [12, 0, 0, 9]);
+        let failures = suite(&document, "dfa").descendants().filter(|n| n.has_tag_name("failure"));
+        let messages: Vec<_> = failures.filter_map(|n| n.attribute("message")).collect();
+        for (message, head) in
+            messages.iter().zip(["Mode 1, scale: ", "Mode 1, reference: ", "Depth utility: "])
+        {
+            assert!(message.starts_with(head), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_broke_is_an_error_and_one_that_goes_on_is_skipped() {
+        let text = write(&troubled());
+        let document = Document::parse(&text).unwrap();
+        let bp = suite(&document, "bp");
+        let kinds: Vec<_> = bp
+            .descendants()
+            .filter(|n| n.has_tag_name("error"))
+            .filter_map(|n| n.attribute("type"))
+            .collect();
+        assert_eq!(kinds, ["failed", "interrupted"]);
+        // Three diagnostics of three runs without an audit, and the training that goes on.
+        assert_eq!(number(bp, "skipped"), 10);
+        assert_eq!(number(suite(&document, "not begun"), "skipped"), 1);
+        let dfa = suite(&document, "dfa");
+        assert_eq!([number(dfa, "failures"), number(dfa, "errors")], [2, 1]);
+    }
+}

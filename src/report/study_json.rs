@@ -1,0 +1,205 @@
+//! The study as JSON: each run as its directory tells it, and each method over its seeds. Numbers
+//! that are not finite are the strings `"nan"`, `"inf"`, `"-inf"`.
+
+use super::content::{Content, Group};
+use crate::config::Config;
+use crate::stats::{Interval, Summary};
+use crate::study::results::{RunResult, StudyResult};
+use crate::train::run_dir::{self, Divergence, EpochMetrics, Provenance};
+use crate::verdict::seeds::Pooled;
+use crate::verdict::{Audit, Decision, MethodSummary, Status, Thresholds};
+use anyhow::Result;
+use serde::Serialize;
+
+pub const SCHEMA: &str = "fa-audit/study/1";
+
+/// Pretty, with a newline at the end.
+///
+/// # Errors
+/// If a value has no JSON, which none has.
+pub fn write(study: &StudyResult) -> Result<String> {
+    let content = Content::of(study);
+    let document = Document {
+        schema: SCHEMA,
+        name: &study.name,
+        runs: study.runs.iter().map(Run::of).collect(),
+        missing: &study.missing,
+        methods: content.groups.iter().map(Method::of).collect(),
+    };
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    name: &'a str,
+    runs: Vec<Run<'a>>,
+    /// The directories of runs that were planned and not begun.
+    missing: &'a [String],
+    methods: Vec<Method<'a>>,
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    name: &'a str,
+    status: run_dir::Status,
+    epoch: usize,
+    error: &'a Option<String>,
+    diverged: &'a Option<Divergence>,
+    config: &'a Config,
+    provenance: &'a Provenance,
+    metrics: &'a [EpochMetrics],
+    audit: &'a Option<Audit>,
+}
+
+impl<'a> Run<'a> {
+    fn of(run: &'a RunResult) -> Self {
+        let record = &run.record;
+        Self {
+            name: &run.name,
+            status: record.status,
+            epoch: record.epoch,
+            error: &record.error,
+            diverged: &record.diverged,
+            config: &record.config,
+            provenance: &record.provenance,
+            metrics: &run.metrics,
+            audit: &run.audit,
+        }
+    }
+}
+
+/// A method over its seeds.
+#[derive(Serialize)]
+struct Method<'a> {
+    /// Unique in the study.
+    name: &'a str,
+    baseline: bool,
+    /// The names of its runs, audited or not.
+    runs: Vec<&'a str>,
+    /// `null` where no run was audited; then all that follows is left out.
+    verdict: Option<Decision>,
+    #[serde(flatten)]
+    summary: Option<Pools<'a>>,
+}
+
+/// Over the audited runs.
+#[derive(Serialize)]
+struct Pools<'a> {
+    label: &'a str,
+    arch: &'a str,
+    dataset: &'a str,
+    data_source: &'a str,
+    epochs: Option<u64>,
+    seeds: &'a [Option<u64>],
+    accuracy: Summary,
+    growth: Pool,
+    reference: Pool,
+    stability: Pool,
+    depth_utility: Pool,
+    /// 95 %, of the mean paired difference in percentage points.
+    depth_interval: Option<Interval>,
+    cosine: Option<Summary>,
+    cosine_per_layer: &'a [Summary],
+    interpretable: bool,
+    thresholds: Thresholds,
+}
+
+/// One diagnostic over seeds.
+#[derive(Serialize)]
+struct Pool {
+    status: Status,
+    fired: usize,
+    evaluated: usize,
+    fragile: bool,
+    /// `null` where no seed has a value.
+    value: Option<Summary>,
+}
+
+impl<'a> Method<'a> {
+    fn of(group: &'a Group) -> Self {
+        let pools = |s: &'a MethodSummary| Pools {
+            label: &s.label,
+            arch: &s.arch,
+            dataset: &s.dataset,
+            data_source: &s.data_source,
+            epochs: s.epochs,
+            seeds: &s.seeds,
+            accuracy: s.accuracy,
+            growth: s.growth.into(),
+            reference: s.reference.into(),
+            stability: s.stability.into(),
+            depth_utility: s.depth_utility.into(),
+            depth_interval: s.depth_interval,
+            cosine: s.cosine,
+            cosine_per_layer: &s.cosine_per_layer,
+            interpretable: s.interpretable,
+            thresholds: s.thresholds,
+        };
+        Self {
+            name: &group.name,
+            baseline: group.is_baseline,
+            runs: group.runs.iter().map(|run| run.name.as_str()).collect(),
+            verdict: group.summary.as_ref().map(|s| s.verdict),
+            summary: group.summary.as_ref().map(pools),
+        }
+    }
+}
+
+impl From<Pooled> for Pool {
+    fn from(p: Pooled) -> Self {
+        Self {
+            status: p.status,
+            fired: p.fired,
+            evaluated: p.evaluated,
+            fragile: p.fragile,
+            value: p.summary,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::{empty, study, troubled};
+    use serde_json::{Value, json};
+
+    fn value(study: &StudyResult) -> Value {
+        serde_json::from_str(&write(study).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn runs_and_methods_stand_side_by_side() {
+        let v = value(&study());
+        assert_eq!((&v["schema"], &v["name"]), (&json!("fa-audit/study/1"), &json!("resmlp-30")));
+        assert_eq!(v["runs"].as_array().unwrap().len(), 15);
+        let run = &v["runs"][6];
+        assert_eq!((&run["name"], &run["status"]), (&json!("dfa-s42"), &json!("finished")));
+        for key in ["config", "provenance", "metrics", "audit"] {
+            assert!(!run[key].is_null(), "{key}");
+        }
+        let dfa = &v["methods"][2];
+        assert_eq!((&dfa["name"], &dfa["baseline"]), (&json!("dfa"), &json!(false)));
+        assert_eq!(dfa["runs"], json!(["dfa-s42", "dfa-s123", "dfa-s456"]));
+        assert_eq!(dfa["verdict"], "walked back");
+        assert_eq!(dfa["growth"]["status"], "fired");
+        assert_eq!(dfa["growth"]["fired"], 3);
+        assert_eq!(dfa["growth"]["value"]["n"], 3);
+        assert_eq!(dfa["cosine_per_layer"].as_array().unwrap().len(), 5);
+        assert_eq!(dfa["thresholds"]["reference"], 1e-7);
+    }
+
+    #[test]
+    fn mishaps_and_values_that_are_not_finite_are_kept() {
+        let v = value(&troubled());
+        assert_eq!(v["runs"][1]["status"], "failed");
+        assert!(v["runs"][1]["error"].as_str().unwrap().starts_with("CUDA error"));
+        assert_eq!(v["runs"][1]["audit"], Value::Null);
+        assert_eq!(v["runs"][4]["diverged"]["value"], "inf");
+        assert_eq!(v["methods"][0]["runs"].as_array().unwrap().len(), 4);
+        assert_eq!(v["methods"][0]["accuracy"]["n"], 1);
+        assert_eq!(v["methods"][1]["growth"]["value"]["mean"], "nan");
+        assert_eq!(v["missing"], json!(["dfa-s6"]));
+        assert_eq!(value(&empty())["runs"], json!([]));
+    }
+}

@@ -1,0 +1,203 @@
+//! A study's directory: `study.json` names its runs, so that reports and merging need nothing else.
+
+use super::grid::Study;
+use super::plan::PlannedRun;
+use super::results::{RunResult, StudyResult};
+use crate::failure::usage;
+use crate::train::files::write_atomically;
+use crate::train::run_dir::{RunDir, Status};
+use crate::verdict::Audit;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+pub const SCHEMA: &str = "fa-audit/study-plan/1";
+
+/// What stands in `study.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudyFile {
+    pub schema: String,
+    pub name: String,
+    /// The text of the study file.
+    pub source: String,
+    /// In the study's order.
+    pub runs: Vec<RunEntry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunEntry {
+    /// The name of its directory.
+    pub directory: String,
+    pub config_hash: String,
+}
+
+/// Where `study.json` lies under `root`.
+fn file(root: &Path) -> PathBuf {
+    root.join("study.json")
+}
+
+impl StudyFile {
+    /// What `study` and its `runs` have to say.
+    pub fn of(study: &Study, runs: &[PlannedRun]) -> Self {
+        let entry =
+            |run: &PlannedRun| RunEntry { directory: run.name(), config_hash: run.config.hash() };
+        Self {
+            schema: SCHEMA.into(),
+            name: study.name.clone(),
+            source: study.text.clone(),
+            runs: runs.iter().map(entry).collect(),
+        }
+    }
+
+    /// Reads the `study.json` under `root`; `None` where there is none.
+    ///
+    /// # Errors
+    /// Names the file where it cannot be read or is of another schema.
+    pub fn read(root: &Path) -> Result<Option<Self>> {
+        #[derive(Deserialize)]
+        struct Header {
+            schema: String,
+        }
+        let path = file(root);
+        let text = match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let unfit = || format!("{} is not the plan of a study by fa-audit", path.display());
+        let header: Header = serde_json::from_str(&text).with_context(unfit)?;
+        if header.schema != SCHEMA {
+            return Err(usage(format!(
+                "{}: schema is \"{}\", expected \"{SCHEMA}\"",
+                path.display(),
+                header.schema
+            )));
+        }
+        serde_json::from_str(&text).with_context(unfit).map(Some)
+    }
+
+    /// As [`StudyFile::read`], for the study `name`.
+    ///
+    /// # Errors
+    /// Besides, a usage error if another study lies there.
+    pub fn of_the_same(root: &Path, name: &str) -> Result<Option<Self>> {
+        let found = Self::read(root)?;
+        match &found {
+            Some(other) if other.name != name => Err(usage(format!(
+                "{} holds the study \"{}\", this one is \"{name}\": --out names another place",
+                root.display(),
+                other.name
+            ))),
+            _ => Ok(found),
+        }
+    }
+
+    /// Puts this plan in the place of `before` under `root`.
+    ///
+    /// # Errors
+    /// If the directory or the file cannot be written.
+    pub fn write(&self, root: &Path, before: Option<&Self>) -> Result<()> {
+        if before == Some(self) {
+            return Ok(());
+        }
+        std::fs::create_dir_all(root)
+            .with_context(|| format!("cannot create the study directory {}", root.display()))?;
+        let mut text = serde_json::to_string_pretty(self).context("encoding study.json")?;
+        text.push('\n');
+        write_atomically(&file(root), text.as_bytes())
+    }
+
+    /// Runs under `root` that the study does not have.
+    pub fn strangers(&self, root: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let mut found: Vec<String> = entries
+            .filter(|entry| RunDir::at(entry.path()).holds_a_run())
+            .map(|entry| entry.file_name().to_string_lossy().into())
+            .filter(|name| self.runs.iter().all(|run| run.directory != *name))
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+/// Reads the study under `dir` with all its results.
+///
+/// # Errors
+/// A usage error if no study is there; else names the file that cannot be read.
+pub fn read_results(dir: &Path) -> Result<StudyResult> {
+    let Some(study) = StudyFile::read(dir)? else {
+        return Err(usage(format!(
+            "{} holds no study: expected study.json in it, which `fa-audit audit --out {}` writes",
+            dir.display(),
+            dir.display()
+        )));
+    };
+    let (mut runs, mut missing) = (Vec::new(), Vec::new());
+    for RunEntry { directory, .. } in study.runs {
+        let run = RunDir::at(dir.join(&directory));
+        if run.record_file().exists() {
+            runs.push(read_run(directory, &run)?);
+        } else {
+            missing.push(directory);
+        }
+    }
+    Ok(StudyResult { name: study.name, runs, missing })
+}
+
+fn read_run(name: String, dir: &RunDir) -> Result<RunResult> {
+    let record = dir.read_record()?;
+    let metrics = dir.read_metrics()?;
+    let path = dir.path().join("verdict.json");
+    let audit = match std::fs::read_to_string(&path) {
+        // A verdict from before the run was trained again.
+        Ok(_) if record.status != Status::Finished => None,
+        Ok(text) => Some(Audit::read(&text).with_context(|| path.display().to_string())?),
+        Err(e) if e.kind() == ErrorKind::NotFound => None,
+        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+    };
+    Ok(RunResult { name, record, metrics, audit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layer;
+    use crate::study::plan::plan;
+
+    const TEXT: &str = "name = 'x'\n[[grid]]\nmethod = ['bp']\nseed = [1, 2]";
+
+    #[test]
+    fn a_plan_comes_back_and_knows_strangers_and_another_study() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("study");
+        assert_eq!(StudyFile::read(&root).unwrap(), None);
+        let study = Study::parse("x.toml", TEXT, &Layer::new("over")).unwrap();
+        let runs = plan(&root, &study).unwrap();
+        let file = StudyFile::of(&study, &runs);
+        file.write(&root, None).unwrap();
+        assert_eq!(StudyFile::of_the_same(&root, "x").unwrap(), Some(file.clone()));
+        let error = StudyFile::of_the_same(&root, "y").unwrap_err().to_string();
+        assert!(error.contains("\"x\"") && error.contains("\"y\""), "{error}");
+
+        for name in [file.runs[0].directory.as_str(), "another"] {
+            std::fs::create_dir(root.join(name)).unwrap();
+            std::fs::write(root.join(name).join("checkpoint.mpk"), "").unwrap();
+        }
+        assert_eq!(file.strangers(&root), ["another"]);
+    }
+
+    #[test]
+    fn runs_without_a_record_are_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = read_results(dir.path()).unwrap_err();
+        assert!(error.is::<crate::failure::Usage>());
+        assert!(error.to_string().contains("expected study.json"), "{error}");
+        let study = Study::parse("x.toml", TEXT, &Layer::new("over")).unwrap();
+        let runs = plan(dir.path(), &study).unwrap();
+        StudyFile::of(&study, &runs).write(dir.path(), None).unwrap();
+        let results = read_results(dir.path()).unwrap();
+        let names: Vec<String> = runs.iter().map(PlannedRun::name).collect();
+        assert_eq!((results.name.as_str(), results.runs.len()), ("x", 0));
+        assert_eq!(results.missing, names);
+    }
+}

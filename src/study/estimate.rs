@@ -1,0 +1,233 @@
+//! How long training takes: by the epochs that were timed, and before there are any by the size of
+//! the network.
+
+use super::plan::PlannedRun;
+use crate::config::{Arch, BackendName, Base, Config, Method};
+use crate::data::{DatasetKind, PIXELS};
+use crate::stats::median;
+use crate::train::run_dir::EpochMetrics;
+use std::collections::HashMap;
+
+/// A duration in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub seconds: f64,
+    /// Reckoned from the size of the network, not from epochs like these.
+    pub is_rough: bool,
+}
+
+/// What is known of the time that epochs take.
+#[derive(Default)]
+pub struct Estimator {
+    /// The newest training times of an epoch by [`kind`].
+    timed: HashMap<String, Vec<f64>>,
+    /// Multiply-adds a second of each network as timed, the newest last.
+    rates: HashMap<&'static str, Vec<f64>>,
+}
+
+/// Epochs that an estimate looks back on.
+const NEWEST: usize = 31;
+
+impl Estimator {
+    /// From what `runs` have recorded.
+    pub fn of(runs: &[PlannedRun]) -> Self {
+        let mut estimator = Self::default();
+        for run in runs {
+            // A file that cannot be read says nothing of time; training will tell what is wrong.
+            let metrics = run.dir.read_metrics().unwrap_or_default();
+            estimator.learn(run.config, &metrics);
+        }
+        estimator
+    }
+
+    /// Takes the times of more epochs of `config` in.
+    pub fn learn(&mut self, config: &Config, epochs: &[EpochMetrics]) {
+        let newest = &epochs[epochs.len().saturating_sub(NEWEST)..];
+        for seconds in newest.iter().map(|m| m.seconds.0).filter(|s| *s > 0.0) {
+            push(self.timed.entry(kind(config)).or_default(), seconds);
+            push(self.rates.entry(config.arch.word()).or_default(), work(config) / seconds);
+        }
+    }
+
+    /// What an epoch of `config` takes, evaluation included; `None` on a GPU that was not timed.
+    pub fn epoch(&self, config: &Config) -> Option<Estimate> {
+        let evaluation = 1.0 + evaluation(config);
+        if let Some(seconds) = self.timed.get(&kind(config)) {
+            let seconds = median(seconds) * evaluation;
+            return Some(Estimate { seconds, is_rough: false });
+        }
+        let rate = match self.rates.get(config.arch.word()) {
+            Some(rates) => median(rates),
+            None if config.backend == BackendName::Cuda => return None,
+            None => usual_rate(config.arch),
+        };
+        Some(Estimate { seconds: work(config) / rate * evaluation, is_rough: true })
+    }
+
+    /// What `epochs` epochs of `config` take.
+    pub fn epochs(&self, config: &Config, epochs: usize) -> Option<Estimate> {
+        let one = self.epoch(config)?;
+        Some(Estimate { seconds: one.seconds * epochs as f64, ..one })
+    }
+}
+
+fn push(values: &mut Vec<f64>, value: f64) {
+    if values.len() == NEWEST {
+        values.remove(0);
+    }
+    values.push(value);
+}
+
+/// Runs that share it take the same time.
+fn kind(c: &Config) -> String {
+    let network = (c.arch, c.width, c.depth, c.expansion, c.patch, c.heads, c.mlp_ratio);
+    let training = (c.method, c.rule(), c.frozen_blocks, c.batch_size, c.augment);
+    let evaluation = (c.probe_batches, c.probe_batch_size);
+    let place = (&c.device, c.backend, c.threads);
+    format!("{network:?} {:?} {training:?} {evaluation:?} {place:?}", (c.dataset, samples(c)))
+}
+
+/// Training and test images.
+fn samples(config: &Config) -> (usize, usize) {
+    match config.dataset {
+        DatasetKind::Synthetic => (config.train_samples, config.test_samples),
+        DatasetKind::Cifar10 | DatasetKind::Cifar100 => (50_000, 10_000),
+    }
+}
+
+/// Multiply-adds a second on one core, of two that train side by side: the published networks take
+/// 8 s (resmlp, bp) and 12 minutes (vit-mini) an epoch of 50,000 images on a 2-core cloud machine.
+fn usual_rate(arch: Arch) -> f64 {
+    match arch {
+        Arch::ResMlp => 20e9,
+        Arch::VitMini => 8e9,
+    }
+}
+
+/// Multiply-adds of a training epoch: a trained layer costs one forward and two backward, a frozen
+/// one and the embedding (whose input needs no gradient) one less each.
+fn work(config: &Config) -> f64 {
+    let (embed, block) = multiply_adds(config);
+    let trained = match config.method {
+        Method::Frozen => 0,
+        _ => config.blocks().saturating_sub(config.frozen_blocks),
+    };
+    let fixed = config.blocks() - trained;
+    let once = 2.0 * embed + block * (3 * trained + fixed) as f64;
+    // Forming and scaling the credit; small beside a transformer's blocks.
+    let is_local = config.rule() != Base::Bp && trained > 0 && config.arch == Arch::ResMlp;
+    once * if is_local { 1.25 } else { 1.0 } * samples(config).0 as f64
+}
+
+/// Forward multiply-adds of an image: the embedding's and one block's. The head's are few.
+fn multiply_adds(config: &Config) -> (f64, f64) {
+    let d = config.width as f64;
+    match config.arch {
+        Arch::ResMlp => (PIXELS as f64 * d, 2.0 * d * d * config.expansion as f64),
+        Arch::VitMini => {
+            let tokens = PIXELS as f64 / (3 * config.patch.pow(2)) as f64 + 1.0;
+            let linear = (4.0 + 2.0 * config.mlp_ratio as f64) * d * d;
+            (PIXELS as f64 * d, tokens * (linear + 2.0 * tokens * d))
+        }
+    }
+}
+
+/// The time after an epoch over the epoch's: the test set forward, the probe's batches, whose
+/// credit is compared with the gradient at each layer.
+fn evaluation(config: &Config) -> f64 {
+    let (train, test) = samples(config);
+    let probe = test.min(config.probe_batches * config.probe_batch_size);
+    (test as f64 / 3.0 + 1.5 * probe as f64) / train as f64
+}
+
+/// Seconds until all is done: `waiting` runs in their order go to whichever of `workers` is free
+/// first, the workers' present runs taking `busy` seconds more.
+pub fn wall_time(busy: &[f64], waiting: &[f64], workers: usize) -> f64 {
+    let mut free_at = busy.to_vec();
+    free_at.resize(workers.max(busy.len()).max(1), 0.0);
+    for run in waiting {
+        if let Some(first) = free_at.iter_mut().min_by(|a, b| a.total_cmp(b)) {
+            *first += run;
+        }
+    }
+    free_at.into_iter().fold(0.0, f64::max)
+}
+
+/// `45 s`, `12 min`, `2 h 10 min`.
+pub fn duration(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round();
+    match minutes {
+        _ if seconds < 90.0 => format!("{:.0} s", seconds.ceil()),
+        m if m < 90.0 => format!("{m:.0} min"),
+        m if m < 48.0 * 60.0 => format!("{:.0} h {:.0} min", (m / 60.0).floor(), m % 60.0),
+        m => format!("{:.1} days", m / 60.0 / 24.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(arch: Arch, method: Method) -> Config {
+        Config { method, ..Config::published(arch, DatasetKind::Cifar10) }
+    }
+
+    #[test]
+    fn the_published_networks_take_about_what_they_were_timed_at() {
+        let minutes = |arch, method| {
+            Estimator::default().epoch(&published(arch, method)).unwrap().seconds / 60.0
+        };
+        let near = |value: f64, want: f64| (value / want - 1.0).abs() < 0.25;
+        assert!(near(minutes(Arch::ResMlp, Method::Bp), 8.0 / 60.0));
+        assert!(near(minutes(Arch::ResMlp, Method::Dfa), 10.0 / 60.0));
+        assert!(near(minutes(Arch::VitMini, Method::Dfa), 12.0));
+        assert!(near(minutes(Arch::VitMini, Method::Bp), 12.0));
+    }
+
+    #[test]
+    fn a_timed_epoch_beats_a_reckoned_one_and_teaches_the_rate() {
+        let timed = published(Arch::ResMlp, Method::Bp);
+        let other = published(Arch::ResMlp, Method::Dfa);
+        let mut estimator = Estimator::default();
+        let guess = estimator.epoch(&other).unwrap();
+        // Ten times as slow as usual.
+        let seconds = 10.0 * work(&timed) / usual_rate(Arch::ResMlp);
+        for _ in 0..3 {
+            push(estimator.timed.entry(kind(&timed)).or_default(), seconds);
+            push(estimator.rates.entry("resmlp").or_default(), work(&timed) / seconds);
+        }
+        let known = estimator.epoch(&timed).unwrap();
+        assert!(!known.is_rough && known.seconds > seconds && known.seconds < 1.3 * seconds);
+        let scaled = estimator.epoch(&other).unwrap();
+        assert!(scaled.is_rough);
+        assert!((scaled.seconds / guess.seconds - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_gpu_that_was_not_timed_is_not_guessed_at() {
+        let config = Config {
+            backend: BackendName::Cuda,
+            device: "cuda".into(),
+            ..published(Arch::ResMlp, Method::Bp)
+        };
+        assert_eq!(Estimator::default().epoch(&config), None);
+    }
+
+    #[test]
+    fn a_study_ends_with_its_last_worker() {
+        assert_eq!(wall_time(&[], &[3.0, 1.0, 1.0, 1.0], 2), 3.0);
+        assert_eq!(wall_time(&[2.0, 5.0], &[1.0], 2), 5.0);
+        assert_eq!(wall_time(&[2.0], &[4.0], 1), 6.0);
+        assert_eq!(wall_time(&[], &[], 4), 0.0);
+    }
+
+    #[test]
+    fn a_duration_reads_as_a_person_says_it() {
+        let cases = [(0.2, "1 s"), (45.0, "45 s"), (100.0, "2 min"), (7800.0, "2 h 10 min")];
+        for (seconds, want) in cases {
+            assert_eq!(duration(seconds), want);
+        }
+        assert_eq!(duration(3.0 * 86_400.0), "3.0 days");
+        assert_eq!(duration(0.0), "0 s");
+    }
+}
