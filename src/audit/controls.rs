@@ -1,7 +1,7 @@
 //! All controls of one checkpoint: what runs the network again is measured here, what is arithmetic
 //! on a trace is left to `diagnostics`.
 
-use super::double::InDouble;
+use super::double::{Doubles, InDouble};
 use super::rerun::Rerun;
 use crate::backend;
 use crate::config::Config;
@@ -12,7 +12,7 @@ use crate::diagnostics::cosine::cosine;
 use crate::diagnostics::descent::{Descent, descent};
 use crate::diagnostics::nudging::nudging;
 use crate::diagnostics::null::{NullCalibration, null_calibration};
-use crate::diagnostics::perturbation::perturbation;
+use crate::diagnostics::perturbation::{PerturbationPairs, perturbation};
 use crate::diagnostics::rank::{Ranks, rank, ranks_of_trace};
 use crate::diagnostics::shadow::{Pair, Shadow, shadow};
 use crate::diagnostics::{Unmeasured, aggregation, clamp, common_mode};
@@ -42,12 +42,34 @@ pub fn controls<B: AutodiffBackend>(subject: &Subject<B>, probe: &Probe<B>) -> R
     let Subject { trainee, config, data, device, .. } = subject;
     let null = null(subject, probe)?;
     let rerun = Rerun::new(&trainee.net, &trainee.rule, config, data, device);
-    let (epsilon, directions) = (config.perturbation_epsilon, config.perturbation_directions);
-    let pairs = rerun.perturbed(directions, epsilon);
-    let (shadow, descent) = in_double(subject, probe)?;
+    let correlation = |pairs: &[PerturbationPairs], precision| {
+        let (epsilon, directions) = (config.perturbation_epsilon, config.perturbation_directions);
+        Control::Found(perturbation(pairs, epsilon, directions, rerun.samples(), precision))
+    };
+    let single =
+        rerun.perturbed(config.perturbation_directions, config.perturbation_epsilon);
+    let single = correlation(&single, "f32");
+    let step = config.nudge_step;
+    let (perturbation, nudging, shadow, descent) = match in_double(subject, probe) {
+        Some(doubles) => {
+            let doubles = doubles?;
+            (
+                correlation(&doubles.perturbed, "f64"),
+                nudging(&doubles.nudged, step),
+                shadowed(probe, &doubles),
+                descended(config, &doubles),
+            )
+        }
+        None => {
+            let why = "this build has no f64 backend: build it with `--features ndarray`";
+            let nudging = nudging(&rerun.nudged(step), step);
+            (single.clone(), nudging, Control::missing(why), Control::missing(why))
+        }
+    };
     Ok(Controls {
-        perturbation: Control::Found(perturbation(&pairs, epsilon, directions, rerun.samples())),
-        nudging: Control::Found(nudging(&rerun.nudged(config.nudge_step), config.nudge_step)),
+        perturbation,
+        perturbation_f32: single,
+        nudging: Control::Found(nudging),
         descent,
         shadow,
         common_mode: common_mode::common_mode(&probe.trace).into(),
@@ -98,29 +120,30 @@ fn null<B: AutodiffBackend>(
 fn in_double<B: AutodiffBackend>(
     subject: &Subject<B>,
     probe: &Probe<B>,
-) -> Result<(Control<Shadow>, Control<Descent>)> {
+) -> Option<Result<Doubles>> {
     let Subject { trainee, parameters, config, data, .. } = subject;
     let batches = config.control_samples.div_ceil(config.probe_batch_size);
     let batches = batches.min(probe.trace.batches.len());
-    let task = InDouble { config, data, parameters, feedback: &trainee.feedback, batches };
-    let Some(doubles) = backend::run_in_f64(task) else {
-        let why = "this build has no f64 backend: build it with `--features ndarray`";
-        return Ok((Control::missing(why), Control::missing(why)));
-    };
-    let doubles = doubles?;
-    let layers = probe.trace.blocks() + 1;
-    let mut pairs: Vec<Vec<Pair>> = vec![Vec::new(); layers];
+    let feedback = &trainee.feedback;
+    backend::run_in_f64(InDouble { config, data, parameters, feedback, batches })
+}
+
+fn shadowed<B: AutodiffBackend>(probe: &Probe<B>, doubles: &Doubles) -> Control<Shadow> {
+    let mut pairs: Vec<Vec<Pair>> = vec![Vec::new(); probe.trace.blocks() + 1];
     for (batch, double) in probe.trace.batches.iter().zip(&doubles.gradient) {
         let single = batch.gradient.iter().flatten();
         for ((pairs, single), double) in pairs.iter_mut().zip(single).zip(double) {
             pairs.push(Pair { single, double });
         }
     }
-    let descent = match doubles.steps.as_slice() {
+    Control::Found(shadow(&pairs))
+}
+
+fn descended(config: &Config, doubles: &Doubles) -> Control<Descent> {
+    match doubles.steps.as_slice() {
         [] => Control::missing(Unmeasured::NoBlocks.to_string()),
         steps => Control::Found(descent(steps, config.descent_step, doubles.samples, "f64")),
-    };
-    Ok((Control::Found(shadow(&pairs)), descent))
+    }
 }
 
 /// Ranks of credit and reference gradient at each layer, and of each weight matrix's change since
@@ -178,7 +201,7 @@ mod tests {
     fn the_controls_of_backpropagation_are_what_they_must_be() {
         let controls = controls_of(Method::Bp);
         for layer in &controls.perturbation.found().unwrap().per_layer {
-            assert!(layer.gradient.0 > 0.99, "{layer:?}");
+            assert!(layer.gradient.0 > 0.999, "{layer:?}");
             assert!(layer.random.0.abs() < 0.1, "{layer:?}");
             assert_eq!(layer.credit, layer.gradient);
         }

@@ -1,12 +1,15 @@
 //! Controls in double precision, whatever the precision of the training: the float64 shadow of the
-//! reference gradient, and the finite-step descent test, whose loss changes f32 cannot resolve in a
-//! network with large hidden states.
+//! reference gradient, and the tests whose loss changes f32 cannot resolve in a network with large
+//! hidden states.
 
+use super::rerun::Rerun;
 use crate::backend::Task;
 use crate::config::{Base, Config};
 use crate::credit::{Feedback, Rule};
 use crate::data::Dataset;
 use crate::diagnostics::descent::BlockSteps;
+use crate::diagnostics::nudging::NudgedLosses;
+use crate::diagnostics::perturbation::PerturbationPairs;
 use crate::model::{
     Change, NamedTensors, Net, Network, Part, assign, batch_tensors, export, map_named,
     mean_cross_entropy,
@@ -35,7 +38,10 @@ pub struct Doubles {
     pub gradient: Vec<Vec<Vec<f64>>>,
     /// One a block.
     pub steps: Vec<BlockSteps>,
-    /// Samples of the descent test.
+    /// One a layer.
+    pub perturbed: Vec<PerturbationPairs>,
+    pub nudged: Vec<NudgedLosses>,
+    /// Control samples.
     pub samples: usize,
 }
 
@@ -64,10 +70,18 @@ impl Task for InDouble<'_> {
         };
         let gradient = (0..batches).map(shadow).collect();
 
-        let samples = config.control_samples.min(data.test.len());
+        let rerun = Rerun::new(&net, &rule, config, data, &device);
+        let samples = rerun.samples();
         let (images, labels) = batch_tensors::<B>(data.test_batch(0..samples), &device);
         let steps = descent(&net, &rule, config, images, labels);
-        Ok(Doubles { gradient, steps, samples })
+        let (directions, epsilon) = (config.perturbation_directions, config.perturbation_epsilon);
+        Ok(Doubles {
+            gradient,
+            steps,
+            perturbed: rerun.perturbed(directions, epsilon),
+            nudged: rerun.nudged(config.nudge_step),
+            samples,
+        })
     }
 }
 

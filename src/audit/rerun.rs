@@ -8,7 +8,7 @@ use crate::data::Dataset;
 use crate::diagnostics::nudging::NudgedLosses;
 use crate::diagnostics::perturbation::PerturbationPairs;
 use crate::model::{Net, Network};
-use crate::probe::{Probed, probe_batch, to_matrix};
+use crate::probe::{Probed, probe_batch};
 use crate::rng;
 use crate::trace::Matrix;
 use burn::module::{AutodiffModule, Module};
@@ -47,10 +47,11 @@ impl<B: AutodiffBackend> Rerun<B> {
         let Probed { states, trace, .. } =
             probe_batch(&net.clone().no_grad(), rule, config, batch, device);
         let measure = config.measure;
+        let net = net.valid();
         Self {
-            net: net.valid(),
+            losses: losses(net.logits_from(0, states[0].clone()), &labels),
+            net,
             hidden: states,
-            losses: losses(&trace.logits, &labels),
             credit: trace.credit.unwrap_or_default(),
             gradient: trace.gradient.unwrap_or_default(),
             labels,
@@ -110,7 +111,7 @@ impl<B: AutodiffBackend> Rerun<B> {
         let shape = [by.rows(), by.cols()];
         let moved = float_tensor(TensorData::new::<f32, _>(moved, shape), &self.device);
         let hidden = shifted(self.hidden[l].clone(), moved, self.measure);
-        losses(&to_matrix(self.net.logits_from(l, hidden)), &self.labels)
+        losses(self.net.logits_from(l, hidden), &self.labels)
     }
 
     /// One Gaussian direction of length one for each sample: [N, d].
@@ -158,15 +159,19 @@ fn inner_products(a: &Matrix, v: &Matrix, epsilon: f64) -> Vec<f64> {
     a.iter_rows().zip(v.iter_rows()).map(product).collect()
 }
 
-/// The cross-entropy of each sample, in f64 from the logits: differences of losses are as fine as
-/// the logits allow.
-fn losses(logits: &Matrix, labels: &[u32]) -> Vec<f64> {
-    let loss = |(row, label): (&[f32], &u32)| {
-        let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f64 = row.iter().map(|v| (f64::from(*v) - f64::from(top)).exp()).sum();
-        sum.ln() + f64::from(top) - f64::from(row[*label as usize])
-    };
-    logits.iter_rows().zip(labels).map(loss).collect()
+/// The cross-entropy of each sample, in f64 from the logits [N, C]: differences of losses are as fine
+/// as the logits allow.
+fn losses<B: Backend>(logits: Tensor<B, 2>, labels: &[u32]) -> Vec<f64> {
+    let [_, classes] = logits.dims();
+    let logits = logits.into_data().convert::<f64>().into_vec::<f64>().expect("converted to f64");
+    logits.chunks(classes).zip(labels).map(|(row, label)| loss(row, *label as usize)).collect()
+}
+
+/// −ln softmax(logits)_label
+fn loss(logits: &[f64], label: usize) -> f64 {
+    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|v| (v - top).exp()).sum();
+    sum.ln() + top - logits[label]
 }
 
 #[cfg(test)]
@@ -175,10 +180,8 @@ mod tests {
 
     #[test]
     fn losses_are_the_negative_log_probabilities() {
-        let logits = Matrix::new(2, 2, vec![0.0, 0.0, 1000.0, 999.0]);
-        let found = losses(&logits, &[1, 1]);
-        assert!((found[0] - 2f64.ln()).abs() < 1e-12);
-        assert!((found[1] - (1.0 + (-1f64).exp().ln_1p())).abs() < 1e-12);
+        assert!((loss(&[0.0, 0.0], 1) - 2f64.ln()).abs() < 1e-12);
+        assert!((loss(&[1000.0, 999.0], 1) - (1.0 + (-1f64).exp().ln_1p())).abs() < 1e-12);
     }
 
     #[test]

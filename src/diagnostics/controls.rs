@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Controls {
     pub null: Control<NullCalibration>,
+    /// In f64 where this build can.
     pub perturbation: Control<Perturbation>,
+    /// As published, in the precision of the training.
+    pub perturbation_f32: Control<Perturbation>,
     pub nudging: Control<Nudging>,
     pub descent: Control<Descent>,
     pub shadow: Control<Shadow>,

@@ -9,8 +9,8 @@
 //!
 //! Protocol §5; arXiv:2606.21126 (32 directions, ε = 1e-3, 1024 samples; pooling inferred). Two
 //! controls: the reference gradient (published for BP: +.9965) and a random vector (+.0056). Where
-//! ‖h_l‖ has run away, εv is below the resolution of f32: the share of changes that are exactly zero
-//! says so, and where all are, ρ is NaN. For isotropic directions the correlation of ⟨a, v⟩ and
+//! ‖h_l‖ has run away, εv is below the resolution of f32, in which the published ρ was taken: then its
+//! positive control fails. So ρ is measured in f64, and the published one in f32 stands beside it. For isotropic directions the correlation of ⟨a, v⟩ and
 //! ⟨g, v⟩ is cos(a, g) (§13): ρ is the cosine pooled differently, no independent evidence.
 
 use super::{deep, share};
@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Perturbation {
+    /// `f64` or `f32`: the arithmetic in which the losses were computed.
+    pub precision: String,
     pub epsilon: Number,
     pub directions: usize,
     pub samples: usize,
@@ -61,6 +63,7 @@ pub fn perturbation(
     epsilon: f64,
     directions: usize,
     samples: usize,
+    precision: &str,
 ) -> Perturbation {
     let layer = |pairs: &PerturbationPairs| PerturbationLayer {
         credit: Number(pearson(&pairs.actual, &pairs.credit)),
@@ -71,6 +74,7 @@ pub fn perturbation(
     let per_layer: Vec<PerturbationLayer> = layers.iter().map(layer).collect();
     let credit: Vec<f64> = per_layer.iter().map(|l| l.credit.0).collect();
     Perturbation {
+        precision: precision.into(),
         epsilon: Number(epsilon),
         directions,
         samples,
@@ -87,7 +91,7 @@ mod tests {
     use rand_distr::{Distribution, StandardNormal};
 
     fn probe(layers: &[PerturbationPairs]) -> Perturbation {
-        perturbation(layers, 1e-3, 32, 1024)
+        perturbation(layers, 1e-3, 32, 1024, "f64")
     }
 
     /// √(slope of y on x · slope of x on y), the slopes fitted by the normal equations.

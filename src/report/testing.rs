@@ -171,7 +171,9 @@ fn controls(specimen: &Specimen, name: &str) -> Controls {
                 per_layer: layers().map(null).collect(),
             }),
         },
+        perturbation_f32: Control::missing("not measured here"),
         perturbation: Control::Found(Perturbation {
+            precision: "f64".into(),
             epsilon: Number(1e-3),
             directions: 32,
             samples: 1024,

@@ -102,9 +102,9 @@ fn clamped(audit: &Audit) -> Option<String> {
 /// perturbation did. Recommended, not published.
 const PREDICTS: f64 = 0.9;
 
-/// Where ρ says nothing of the credit.
+/// Where the published ρ says nothing of the credit.
 fn perturbation(audit: &Audit) -> Option<String> {
-    let found = audit.controls.as_ref()?.perturbation.found()?;
+    let found = audit.controls.as_ref()?.perturbation_f32.found()?;
     let lost: Vec<(usize, f64)> = found
         .per_layer
         .iter()
@@ -116,8 +116,10 @@ fn perturbation(audit: &Audit) -> Option<String> {
     let layers: Vec<String> = lost.iter().map(|(l, _)| format!("h_{l}")).collect();
     (!lost.is_empty()).then(|| {
         format!(
-            "ρ cannot be read at {}: its positive control, the true gradient, has at most {} there. A \
-             perturbation of length {} drowns in the rounding of hidden states this large.",
+            "ρ in {}, as it was published, cannot be read at {}: its positive control, the true \
+             gradient, has at most {} there. A perturbation of length {} drowns in the rounding of \
+             hidden states this large.",
+            found.precision,
             list(&layers),
             short(best),
             plain(found.epsilon.0)

@@ -4,8 +4,9 @@ use super::cells::{exponential, fixed};
 use super::draw::{panel, table, wrapped};
 use super::{name, seed};
 use crate::diagnostics::controls::{Control, Controls};
+use crate::diagnostics::perturbation::PerturbationLayer;
 use crate::number::Number;
-use crate::verdict::{Audit, short};
+use crate::verdict::{Audit, plain, short};
 
 /// Every run's controls; nothing where no run has any.
 pub fn controls(audits: &[Audit]) -> String {
@@ -19,6 +20,7 @@ pub fn controls(audits: &[Audit]) -> String {
 fn run(controls: &Controls) -> String {
     let parts = [
         by_layer(controls),
+        as_published(controls),
         arithmetic(controls),
         descent(controls),
         aggregation(controls),
@@ -91,21 +93,39 @@ fn by_layer(controls: &Controls) -> Option<String> {
     let facts = [
         null.map(|c| format!("{} fresh draws", c.draws)),
         rho.map(|c| {
-            let unresolved = c.per_layer.iter().map(|l| l.unresolved.0).fold(0.0, f64::max);
             format!(
-                "ρ: {} samples × {} directions, ε = {}, up to {:.0}% of the loss changes \
-                 unresolved",
+                "ρ: {} samples × {} directions, ε = {}, {}",
                 c.samples,
                 c.directions,
-                short(c.epsilon.0),
-                100.0 * unresolved
+                plain(c.epsilon.0),
+                c.precision
             )
         }),
-        nudge.map(|c| format!("nudge: η = {}, {} samples", short(c.step.0), c.samples)),
+        nudge.map(|c| format!("nudge: η = {}, {} samples", plain(c.step.0), c.samples)),
     ];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     text += &format!("\n{}", wrapped("", &facts.join(" · ")));
     Some(text)
+}
+
+/// ρ in the precision in which it was published, where that is another.
+fn as_published(controls: &Controls) -> Option<String> {
+    let (best, single) = (controls.perturbation.found()?, controls.perturbation_f32.found()?);
+    if best.precision == single.precision {
+        return None;
+    }
+    let list = |value: fn(&PerturbationLayer) -> Number| {
+        single.per_layer.iter().map(|l| signed(value(l))).collect::<Vec<_>>().join(" ")
+    };
+    Some(wrapped(
+        "",
+        &format!(
+            "In {}, as published: ρ {}; of g {}.",
+            single.precision,
+            list(|l| l.credit),
+            list(|l| l.gradient)
+        ),
+    ))
 }
 
 /// What the arithmetic and the hidden states do to the reference, layer by layer.
@@ -169,7 +189,7 @@ fn descent(controls: &Controls) -> Option<String> {
             &format!(
                 "One step of each block along its own update and along backpropagation's, both of \
                  length {} · ‖θ_l‖; {} samples, {}.",
-                short(found.relative_step.0),
+                plain(found.relative_step.0),
                 found.samples,
                 found.precision
             )
@@ -228,6 +248,7 @@ fn missing(controls: &Controls) -> Option<String> {
     let lines = [
         why(&controls.null, "Null calibration"),
         why(&controls.perturbation, "Perturbation correlation"),
+        why(&controls.perturbation_f32, "Perturbation correlation in f32"),
         why(&controls.nudging, "Nudging"),
         why(&controls.descent, "Descent test"),
         why(&controls.shadow, "Float64 shadow"),
