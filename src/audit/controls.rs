@@ -46,8 +46,7 @@ pub fn controls<B: AutodiffBackend>(subject: &Subject<B>, probe: &Probe<B>) -> R
         let (epsilon, directions) = (config.perturbation_epsilon, config.perturbation_directions);
         Control::Found(perturbation(pairs, epsilon, directions, rerun.samples(), precision))
     };
-    let single =
-        rerun.perturbed(config.perturbation_directions, config.perturbation_epsilon);
+    let single = rerun.perturbed(config.perturbation_directions, config.perturbation_epsilon);
     let single = correlation(&single, "f32");
     let step = config.nudge_step;
     let (perturbation, nudging, shadow, descent) = match in_double(subject, probe) {

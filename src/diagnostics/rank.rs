@@ -106,7 +106,7 @@ fn stacked<'a>(name: &str, matrices: impl Iterator<Item = &'a Matrix> + Clone) -
 }
 
 /// min(rows, cols) singular values over the largest entry, in no order. `None` where a value is not
-/// finite, or where the iteration does not end (never seen: it needs some two steps a value).
+/// finite, or where the iteration does not end (never seen: it needs two to four steps a value).
 fn singular_values(rows: usize, cols: usize, values: &[f64]) -> Option<Vec<f64>> {
     const STEPS_A_VALUE: usize = 100;
     if values.iter().any(|v| !v.is_finite()) {

@@ -54,12 +54,13 @@ pub enum Resolution {
     Partly,
 }
 
-/// Smallest cosine of any sample, and largest relative error, under which a layer counts as
-/// resolved. Recommended, not published.
+/// A layer is resolved where no sample's cosine is under this. Recommended, not published.
 pub const RESOLVED_COSINE: f64 = 0.99;
+
+/// A layer is resolved where its relative error is not over this. Recommended, not published.
 pub const RESOLVED_ERROR: f64 = 1e-2;
 
-/// Mean cosine under which a layer counts as noise. Recommended, not published.
+/// A layer whose mean cosine is under this is noise. Recommended, not published.
 pub const NOISE_COSINE: f64 = 0.9;
 
 /// Compares both precisions: `layers[l][k]` is layer l of batch k.

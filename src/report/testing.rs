@@ -158,6 +158,24 @@ fn controls(specimen: &Specimen, name: &str) -> Controls {
         inside: c.abs() < 0.04,
         depends: c < 0.9,
     };
+    let rho = |precision: &str, lost: bool| {
+        let share = if lost { 0.06 } else { 1.0 };
+        Control::Found(Perturbation {
+            precision: precision.into(),
+            epsilon: Number(1e-3),
+            directions: 32,
+            samples: 1024,
+            per_layer: layers()
+                .map(|(l, c)| PerturbationLayer {
+                    credit: Number(share * 0.6 * c + noise("ρ", l, 0.01)),
+                    gradient: Number(share * 0.9965),
+                    random: number("random", l, 0.006),
+                    unresolved: Number(if lost { 0.81 } else { 0.002 }),
+                })
+                .collect(),
+            deep: Some(Number(share * 0.6 * mean(&blocks[1..]))),
+        })
+    };
     let aggregate = |layers: &str, samples: &str, value: f64| Aggregate {
         over_layers: layers.into(),
         over_samples: samples.into(),
@@ -171,22 +189,9 @@ fn controls(specimen: &Specimen, name: &str) -> Controls {
                 per_layer: layers().map(null).collect(),
             }),
         },
-        perturbation_f32: Control::missing("not measured here"),
-        perturbation: Control::Found(Perturbation {
-            precision: "f64".into(),
-            epsilon: Number(1e-3),
-            directions: 32,
-            samples: 1024,
-            per_layer: layers()
-                .map(|(l, c)| PerturbationLayer {
-                    credit: Number(0.6 * c + noise("ρ", l, 0.01)),
-                    gradient: Number(0.9965),
-                    random: number("random", l, 0.006),
-                    unresolved: Number(if specimen.hidden[l] > 1e6 { 0.81 } else { 0.002 }),
-                })
-                .collect(),
-            deep: Some(Number(0.6 * mean(&blocks[1..]))),
-        }),
+        perturbation: rho("f64", false),
+        // Where hidden states are large, f32 does not even resolve the gradient's own ρ.
+        perturbation_f32: rho("f32", specimen.hidden.iter().any(|h| *h > 1e6)),
         nudging: Control::Found(Nudging {
             step: Number(0.01),
             samples: 1024,

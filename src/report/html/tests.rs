@@ -201,6 +201,9 @@ fn controls_are_there_or_say_why_not() {
         "Not evaluated for dfa: the f64 forward pass left the finite numbers at h3.",
         "Not evaluated for frozen(dfa): audited without controls.",
         "9 of 15 runs",
+        "samples, losses in f64)",
+        "samples, losses in f32)",
+        "f32 resolves the gradient of every sample: bp (3 of 3 runs), fa (3 of 3 runs)",
     ] {
         assert!(text.contains(why), "{why}\n{text}");
     }

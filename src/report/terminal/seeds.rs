@@ -108,7 +108,7 @@ fn pooled(
     let fragile = if found.fragile { '*' } else { ' ' };
     let count = format!("{}/{}{fragile}", found.fired, found.evaluated);
     let deviation = deviation(Some(summary), |v| std(v) + " ");
-    let interval = interval.map(|i| format!("[{},{}] ", mean(i.low), mean(i.high)));
+    let interval = interval.map(|i| format!("[{}, \n{}] ", mean(i.low), mean(i.high)));
     stacked(stacked(stacked(value, deviation), interval), Some(count))
 }
 

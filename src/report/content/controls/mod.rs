@@ -7,6 +7,7 @@ use super::words::{Style, list};
 use super::{Content, Group};
 use crate::diagnostics::controls::{Control, Controls};
 use crate::diagnostics::null::NullLayer;
+use crate::diagnostics::perturbation::Perturbation;
 use crate::diagnostics::shadow::Resolution;
 use crate::number::Number;
 use crate::report::panel::{Cell, Panel};
@@ -19,7 +20,16 @@ use whole::{aggregation, rank};
 pub fn controls(content: &Content) -> Vec<(Panel, usize)> {
     let all = [
         (null(content), count(content, |c| &c.null)),
-        (perturbation(content), count(content, |c| &c.perturbation)),
+        (
+            perturbation(content, "Perturbation correlation ρ", |c| &c.perturbation),
+            count(content, |c| &c.perturbation),
+        ),
+        (
+            perturbation(content, "ρ in the precision of the training, as published", |c| {
+                &c.perturbation_f32
+            }),
+            count(content, |c| &c.perturbation_f32),
+        ),
         (nudging(content), count(content, |c| &c.nudging)),
         (descent(content), count(content, |c| &c.descent)),
         (shadow(content), count(content, |c| &c.shadow)),
@@ -191,20 +201,21 @@ fn largest(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, larger)
 }
 
-fn perturbation(content: &Content) -> Panel {
-    let of: Of<_> = |c| &c.perturbation;
+fn perturbation(content: &Content, title: &str, of: Of<Perturbation>) -> Panel {
     let note = format!(
         "ρ: correlation of the predicted and the true change of the loss under small perturbations \
-         (ε = {}, {} directions, {} samples). The gradient is the positive control, a random \
-         vector the negative one; unresolved: per cent of pairs whose loss did not change at all.",
+         (ε = {}, {} directions, {} samples, losses in {}). The gradient is the positive control, \
+         a random vector the negative one; unresolved: per cent of pairs whose loss did not change \
+         at all.",
         values(content, of, |p| plain(p.epsilon.0)),
         values(content, of, |p| p.directions.to_string()),
         values(content, of, |p| p.samples.to_string()),
+        values(content, of, |p| p.precision.clone()),
     );
     let q = Quantity::new;
     layered(
         content,
-        "Perturbation correlation ρ",
+        title,
         note,
         of,
         hidden,
