@@ -5,7 +5,7 @@ use crate::report::{csv, html, junit, markdown, study_json, terminal, together};
 use crate::study::read_results;
 use crate::study::results::StudyResult;
 use crate::train::files::write_atomically;
-use crate::verdict::{Audit, summarise};
+use crate::verdict::{Audit, MethodSummary, summarise};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -114,7 +114,15 @@ fn table(study: &StudyResult, each_seed: bool, colour: bool) -> String {
 /// Pooled over seeds where there are several, unless each is asked for.
 pub fn verdict_tables(audits: &[Audit], each_seed: bool, colour: bool) -> String {
     let methods = summarise(audits);
-    let several = methods.iter().any(|method| method.seeds.len() > 1);
+    // Checkpoints of one run are no seeds of a method.
+    let distinct = |method: &MethodSummary| {
+        let mut seeds = method.seeds.clone();
+        seeds.sort();
+        seeds.dedup();
+        seeds.len() == method.seeds.len()
+    };
+    let several =
+        methods.iter().any(|method| method.seeds.len() > 1) && methods.iter().all(distinct);
     match (several, each_seed) {
         (false, _) => terminal::report(audits, colour),
         (true, false) => terminal::seeds(&methods, colour),

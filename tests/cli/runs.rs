@@ -110,6 +110,32 @@ fn a_run_that_leaves_the_finite_numbers_is_recorded_and_stays_diagnosable() {
     assert_eq!(verdict["diagnostics"]["growth"]["value"], "nan");
 }
 
+/// The depth ladder: only the last blocks train, and the embedding and the readout with them.
+#[test]
+fn the_first_blocks_of_a_ladder_stay() {
+    let place = Place::new();
+    for method in ["bp", "fa", "dfa"] {
+        place.done(&format!(
+            "train --config small.toml --method {method} --set frozen_blocks=1 \
+             --set checkpoint_epochs=[0] --out {method}"
+        ));
+        let first = parameters(&place, &format!("{method}/epochs/epoch-0000.mpk"));
+        let last = parameters(&place, &format!("{method}/checkpoint.mpk"));
+        for (name, before) in &first {
+            let stays = before.as_bytes() == last[name].as_bytes();
+            assert_eq!(stays, name.starts_with("blocks.0."), "{method}: {name}");
+        }
+    }
+    assert_eq!(place.run("train --config small.toml --set frozen_blocks=3 --out x").code, 2);
+}
+
+/// The parameters of the checkpoint `file`.
+fn parameters(place: &Place, file: &str) -> fa_audit::model::NamedTensors {
+    let checkpoint = fa_audit::train::checkpoint::Checkpoint::load(&place.path(file));
+    let checkpoint = checkpoint.expect("a checkpoint");
+    fa_audit::train::checkpoint::unpack(&checkpoint.parameters).expect("parameters")
+}
+
 #[test]
 fn frozen_blocks_stay_and_shallow_networks_have_none() {
     let place = Place::new();
@@ -119,13 +145,8 @@ fn frozen_blocks_stay_and_shallow_networks_have_none() {
         place.done(&format!(
             "train --config small.toml --method frozen --base {base} {keep} --out {run}"
         ));
-        let parameters = |file: &str| {
-            let checkpoint = fa_audit::train::checkpoint::Checkpoint::load(&place.path(file));
-            let checkpoint = checkpoint.expect("a checkpoint");
-            fa_audit::train::checkpoint::unpack(&checkpoint.parameters).expect("parameters")
-        };
-        let first = parameters(&format!("{run}/epochs/epoch-0000.mpk"));
-        let last = parameters(&format!("{run}/checkpoint.mpk"));
+        let first = parameters(&place, &format!("{run}/epochs/epoch-0000.mpk"));
+        let last = parameters(&place, &format!("{run}/checkpoint.mpk"));
         for (name, before) in &first {
             let stays = before.as_bytes() == last[name].as_bytes();
             assert_eq!(stays, name.starts_with("blocks."), "{base}: {name}");
