@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<u8> {
             String::from_utf8(bytes)?
         }
         Format::Json => study_json::write(&study)?,
-        Format::Md => markdown::write(&study),
+        Format::Md => markdown::write(&study, &together::panels(&study)),
         Format::Html => html::write(&study, &together::panels(&study)),
         Format::Junit => junit::write(&study),
     };
@@ -76,9 +76,9 @@ pub fn run(args: &Args) -> Result<u8> {
 /// Names the file that cannot be read or written.
 pub fn write_pages(root: &Path) -> Result<()> {
     let study = read_results(root)?;
-    let html = html::write(&study, &together::panels(&study));
-    write_atomically(&root.join("report.html"), html.as_bytes())?;
-    write_atomically(&root.join("report.md"), markdown::write(&study).as_bytes())
+    let together = together::panels(&study);
+    write_atomically(&root.join("report.html"), html::write(&study, &together).as_bytes())?;
+    write_atomically(&root.join("report.md"), markdown::write(&study, &together).as_bytes())
 }
 
 fn audits(study: &StudyResult) -> Vec<Audit> {

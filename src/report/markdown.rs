@@ -5,8 +5,8 @@ use super::panel::{Cell, Panel, Shade};
 use crate::study::results::StudyResult;
 use crate::verdict::PROTOCOL;
 
-/// The whole report.
-pub fn write(study: &StudyResult) -> String {
+/// The whole report; `extras` stand before the controls.
+pub fn write(study: &StudyResult, extras: &[Panel]) -> String {
     let content = Content::of(study);
     let mut out = format!("# {}\n\n", escaped(content.name));
     for line in [content.headline(), content.standing()].iter().filter(|line| !line.is_empty()) {
@@ -25,7 +25,7 @@ pub fn write(study: &StudyResult) -> String {
         content::norms(&content),
         content::accuracies(&content),
     ];
-    out += &panels.iter().map(|p| panel(p, 2)).collect::<String>();
+    out += &panels.iter().chain(extras).map(|p| panel(p, 2)).collect::<String>();
     out += "## Controls\n\n";
     let controls = content::controls(&content);
     if controls.is_empty() {
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn every_row_of_a_table_has_as_many_cells_as_its_heading() {
         for study in [study(), troubled(), empty()] {
-            let text = write(&study);
+            let text = write(&study, &[]);
             let mut width = None;
             for line in text.lines() {
                 if !line.starts_with('|') {
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_a_paper_must_report_is_there() {
-        let text = write(&study());
+        let text = write(&study(), &[]);
         for part in [
             "Trustworthy: bp and fa. Walked back: dfa and dfa λ=0.01.",
             "- **Network**: resmlp, width 256, 4 blocks",
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn mishaps_are_told_and_names_stay_text() {
-        let text = write(&troubled());
+        let text = write(&troubled(), &[]);
         for part in [
             "failed after 0 of 30 epochs: CUDA error",
             "interrupted after 12 of 30 epochs",

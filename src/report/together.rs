@@ -81,9 +81,9 @@ fn decisions(study: &StudyResult) -> Panel {
     };
     let any = !methods.is_empty();
     Panel {
-        title: "Decision utility: which reporting strategy flags which method".into(),
+        title: "Decision utility".into(),
         note: format!(
-            "S0 looks at accuracy alone (flags up to {} point over chance); S1 adds the aggregate \
+            "Which reporting strategy flags which method. S0 looks at accuracy alone (flags up to {} point over chance); S1 adds the aggregate \
              cosine (flags unless it is above {}); S2 to S5 add to S1 growth, reference, stability and \
              depth utility; S_full looks at all; S_final at the three that decide and the cosine of \
              each layer. Flagged on seeds / seeds.",

@@ -37,7 +37,9 @@ fn a_study_is_reported_in_every_format_from_its_directory_alone() {
 
     let markdown = place.done("report s --format md").stdout;
     assert_eq!(markdown, place.read("s/report.md"));
-    assert!(markdown.contains("| ") && markdown.contains("Provenance"));
+    for word in ["| ", "Provenance", "Decision utility", "First firings"] {
+        assert!(markdown.contains(word), "{word}");
+    }
 
     let json: serde_json::Value =
         serde_json::from_str(&place.done("report s --format json").stdout).expect("JSON");

@@ -8,7 +8,7 @@ use crate::report::content::words::Style;
 use crate::report::content::{Content, Group};
 use crate::report::svg::{Anchor, area, drawing, group, label, line, mark};
 use crate::report::xml::Element;
-use crate::stats::mean;
+use crate::stats::{extremes, mean};
 use crate::study::results::RunResult;
 use crate::verdict::Status;
 
@@ -42,6 +42,12 @@ pub fn chart(content: &Content) -> Element {
     let margins: Vec<Option<(f64, f64)>> = content.groups.iter().map(margin).collect();
     let mut values: Vec<f64> = content.runs.iter().filter_map(accuracy).collect();
     values.extend(margins.iter().flatten().flat_map(|(frozen, asked)| [*frozen, frozen + asked]));
+    // Room for the name of the margin, should it reach to the end.
+    let (low, high) = extremes(&values);
+    if low < high {
+        let name = 0.15 * (high - low);
+        values.extend(margins.iter().flatten().map(|(frozen, asked)| frozen + asked + name));
+    }
     let (left, right, bottom) = (180.0, WIDTH - 176.0, TOP + ROW * rows as f64);
     let plot = Plot {
         left,

@@ -55,10 +55,7 @@ pub fn timelines(content: &Content) -> Element {
         .map(|(i, quantity)| {
             let metrics = content.runs.iter().flat_map(|run| &run.metrics);
             let mut values: Vec<f64> = metrics.filter_map(quantity.value).collect();
-            // Room beyond the threshold for its name.
-            let beyond = if quantity.above { 4.0 } else { 0.125 };
-            let limits = content.groups.iter().map(|g| (quantity.threshold)(&g.thresholds()));
-            values.extend(limits.map(|limit| limit * beyond));
+            values.extend(content.groups.iter().map(|g| (quantity.threshold)(&g.thresholds())));
             let top = TITLE + i as f64 * (PLOT + TITLE);
             Scale::fit(Kind::Log, &values, top + PLOT, top, 16.0)
         })
@@ -71,13 +68,17 @@ pub fn timelines(content: &Content) -> Element {
         let mut not_finite = Vec::new();
         for (q, (quantity, y)) in QUANTITIES.iter().zip(&scales).enumerate() {
             let top = TITLE + q as f64 * (PLOT + TITLE);
-            let (left, right) = (38.0, grid.width - 8.0);
+            let (left, right) = (46.0, grid.width - 8.0);
             let plot =
                 Plot { left, right, top, bottom: top + PLOT, x: x(left, right), y: y.clone() };
             let last = q + 1 == QUANTITIES.len();
             let ticks = if last { plot.x.whole_ticks(4) } else { Vec::new() };
             let title = if last { "epoch" } else { "" };
-            svg = svg.add(plot.frame(&ticks, &plot.y.ticks(4), title));
+            // The threshold takes the place of a tick beside it.
+            let limit = plot.y.at((quantity.threshold)(&methods.thresholds()));
+            let mut levels = plot.y.ticks(4);
+            levels.retain(|tick| tick.lane || (tick.at - limit).abs() > 11.0);
+            svg = svg.add(plot.frame(&ticks, &levels, title));
             svg = svg.all(series(content, methods, quantity, &plot, &hue, &mut not_finite));
         }
         figure(methods, &hue, lost(&not_finite), svg)
@@ -129,15 +130,15 @@ fn series(
         (_, []) => ("never fires".into(), "axis"),
         (_, fired) => (first_firing(fired, seen), "axis strong"),
     };
-    let (sign, beside) = if quantity.above { (">", -4.0) } else { ("<", 12.0) };
-    let y = plot.y.at(threshold) + beside;
-    let limit = format!("{sign} {}", plain(threshold));
+    let sign = if quantity.above { ">" } else { "<" };
+    let at = (plot.left - 6.0, plot.y.at(threshold) + 3.5);
+    let limit = label(at, Anchor::End, "strong", format!("{sign} {}", plain(threshold)));
     vec![
         label((0.0, plot.top - 12.0), Anchor::Start, "axis strong", quantity.name),
         label((plot.right, plot.top - 12.0), Anchor::End, classes, words),
         plot.threshold(threshold),
         drawn,
-        label((plot.left + 3.0, y), Anchor::Start, "halo", limit),
+        limit,
     ]
 }
 
