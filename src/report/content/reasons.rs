@@ -46,7 +46,7 @@ pub fn because(group: &Group) -> String {
     }
     if let (true, Some(interval)) = (summary.depth_utility.fragile, summary.depth_interval) {
         text += &format!(
-            "Fragile: the 95 % interval of the mean difference, {} to {} points, reaches across \
+            " Fragile: the 95 % interval of the mean difference, {} to {} points, reaches across \
              the threshold of {}.",
             points(interval.low),
             points(interval.high),
