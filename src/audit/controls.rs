@@ -98,12 +98,7 @@ fn null<B: AutodiffBackend>(
         let seed = rng::stream(config.seed, &format!("control/null/{draw}")).next_u64();
         let classes = data.provenance.classes;
         let fresh = Feedback::<B::InnerBackend>::draw(config, classes, seed);
-        let fresh = Feedback::from_named(config, classes, &fresh, *device)?;
-        let rule = match trainee.rule {
-            Rule::Bp => Rule::Bp,
-            Rule::Fa(_) => Rule::Fa(fresh),
-            Rule::Dfa(_) => Rule::Dfa(fresh),
-        };
+        let rule = Rule::from_named(config, classes, &fresh, *device)?;
         for (batch, known) in trace.batches.iter_mut().zip(&probe.known) {
             let credit = rule.credit(known).map(|c| c.layers.into_iter().map(to_matrix));
             batch.credit = credit.map(Iterator::collect);

@@ -4,8 +4,8 @@
 
 use super::rerun::Rerun;
 use crate::backend::Task;
-use crate::config::{Base, Config};
-use crate::credit::{Feedback, Rule};
+use crate::config::Config;
+use crate::credit::Rule;
 use crate::data::Dataset;
 use crate::diagnostics::descent::BlockSteps;
 use crate::diagnostics::nudging::NudgedLosses;
@@ -52,12 +52,7 @@ impl Task for InDouble<'_> {
         let Self { config, data, parameters, feedback, batches } = self;
         let classes = data.provenance.classes;
         let net = assign(Net::<B>::new(config, classes, &device), parameters)?;
-        let matrices = Feedback::from_named(config, classes, feedback, &device)?;
-        let rule = match config.rule() {
-            Base::Bp => Rule::Bp,
-            Base::Fa => Rule::Fa(matrices),
-            Base::Dfa => Rule::Dfa(matrices),
-        };
+        let rule = Rule::from_named(config, classes, feedback, &device)?;
 
         let size = config.probe_batch_size;
         let frozen = net.clone().no_grad();

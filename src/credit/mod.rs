@@ -15,7 +15,9 @@ pub mod random_target;
 pub use feedback::{Feedback, hash as feedback_hash};
 pub use normalise::Normaliser;
 
-use crate::config::Base;
+use crate::config::{Base, Config};
+use crate::model::NamedTensors;
+use anyhow::Result;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -45,6 +47,24 @@ pub enum Rule<B: Backend> {
 }
 
 impl<B: Backend> Rule<B> {
+    /// The rule of `config` with matrices that were drawn or come from a checkpoint.
+    ///
+    /// # Errors
+    /// As [`Feedback::from_named`].
+    pub fn from_named(
+        config: &Config,
+        classes: usize,
+        matrices: &NamedTensors,
+        device: &B::Device,
+    ) -> Result<Self> {
+        let feedback = Feedback::from_named(config, classes, matrices, device)?;
+        Ok(match config.rule() {
+            Base::Bp => Self::Bp,
+            Base::Fa => Self::Fa(feedback),
+            Base::Dfa => Self::Dfa(feedback),
+        })
+    }
+
     /// The word for this rule in configurations.
     pub fn base(&self) -> Base {
         match self {

@@ -58,12 +58,7 @@ impl<B: AutodiffBackend> Trainee<B> {
         feedback: NamedTensors,
         device: &B::Device,
     ) -> Result<Self> {
-        let matrices = Feedback::from_named(config, classes, &feedback, device)?;
-        let rule = match config.rule() {
-            Base::Bp => Rule::Bp,
-            Base::Fa => Rule::Fa(matrices),
-            Base::Dfa => Rule::Dfa(matrices),
-        };
+        let rule = Rule::from_named(config, classes, &feedback, device)?;
         let frozen = config.method == Method::Frozen;
         let embed = config.rule() == Base::Bp || config.embed_signal != EmbedSignal::None;
         let net = freeze(net, |part| match part {

@@ -21,7 +21,7 @@ pub use crate::diagnostics::depth_utility::FrozenBaseline;
 pub(crate) use reasons::concentrated;
 pub use seeds::{MethodSummary, summarise};
 pub use thresholds::{CALIBRATIONS, CalibratedThreshold, Calibration, Calibrations, Thresholds};
-pub use words::{plain, short};
+pub use words::{list, plain, short};
 
 use crate::diagnostics::controls::Controls;
 use crate::diagnostics::cosine::Cosine;

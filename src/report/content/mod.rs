@@ -19,8 +19,9 @@ use crate::number;
 use crate::study::methods::{MethodRuns, methods};
 use crate::study::results::{RunResult, StudyResult};
 use crate::train::run_dir::Status;
+use crate::verdict::list;
 use crate::verdict::{Audit, Decision, MethodSummary, Thresholds};
-use words::{capital, list};
+use words::capital;
 
 /// A study as its reports see it.
 pub(super) struct Content<'a> {

@@ -1,7 +1,8 @@
 //! Why each verdict is what it is, and what a reader must know besides.
 
-use super::words::{capital, list, points};
+use super::words::{capital, points};
 use super::{Content, Group, standing, state, who};
+use crate::verdict::list;
 use crate::verdict::seeds::Pooled;
 use crate::verdict::{Decision, MethodSummary, Status, plain};
 

@@ -75,15 +75,6 @@ pub fn capital(text: &str) -> String {
     }
 }
 
-/// `a`, `a and b`, `a, b and c`.
-pub fn list(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => (*one).into(),
-        [all @ .., last] => format!("{} and {last}", all.join(", ")),
-    }
-}
-
 /// The different values in order of appearance, joined: `30` or `1, 30`.
 pub fn distinct<T>(items: &[T], value: impl Fn(&T) -> String) -> String {
     let mut seen: Vec<String> = Vec::new();

@@ -3,7 +3,7 @@
 mod whole;
 
 use super::layers::{Row, by_layer, hidden, pooled, table};
-use super::words::{Style, list};
+use super::words::Style;
 use super::{Content, Group};
 use crate::diagnostics::controls::{Control, Controls};
 use crate::diagnostics::null::NullLayer;
@@ -13,6 +13,7 @@ use crate::number::Number;
 use crate::report::panel::{Cell, Panel};
 use crate::stats::Summary;
 use crate::study::results::RunResult;
+use crate::verdict::list;
 use crate::verdict::plain;
 use whole::{aggregation, rank};
 
