@@ -34,7 +34,7 @@
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`report`] | one result, one small file a format |
 //! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
-//! | [`backend`] | which devices exist, probing CUDA, and the only place where concrete backends are named |
+//! | [`backend`] | which devices exist, probing CUDA, the step's own operations, and the only place where concrete backends are named |
 
 pub mod audit;
 pub mod backend;

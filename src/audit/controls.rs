@@ -4,6 +4,7 @@
 use super::double::{Doubles, InDouble};
 use super::rerun::Rerun;
 use crate::backend;
+use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::credit::{Feedback, Rule};
 use crate::data::Dataset;
@@ -22,11 +23,10 @@ use crate::rng;
 use crate::trace::LayerTrace;
 use crate::train::Trainee;
 use anyhow::Result;
-use burn::tensor::backend::AutodiffBackend;
 use rand::Rng as _;
 
 /// The checkpoint whose controls are wanted.
-pub struct Subject<'a, B: AutodiffBackend> {
+pub struct Subject<'a, B: Differentiable> {
     pub trainee: &'a Trainee<B>,
     pub parameters: &'a NamedTensors,
     pub config: &'a Config,
@@ -38,10 +38,10 @@ pub struct Subject<'a, B: AutodiffBackend> {
 ///
 /// # Errors
 /// If the checkpoint's feedback does not fit its network.
-pub fn controls<B: AutodiffBackend>(subject: &Subject<B>, probe: &Probe<B>) -> Result<Controls> {
+pub fn controls<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Result<Controls> {
     let Subject { trainee, config, data, device, .. } = subject;
     let null = null(subject, probe)?;
-    let rerun = Rerun::new(&trainee.net, &trainee.rule, config, data, device);
+    let rerun = Rerun::new(trainee.net(), &trainee.rule, config, data, device);
     let correlation = |pairs: &[PerturbationPairs], precision| {
         let (epsilon, directions) = (config.perturbation_epsilon, config.perturbation_directions);
         Control::Found(perturbation(pairs, epsilon, directions, rerun.samples(), precision))
@@ -81,7 +81,7 @@ pub fn controls<B: AutodiffBackend>(subject: &Subject<B>, probe: &Probe<B>) -> R
 
 /// The cosines under fresh feedback: the rule's own credit on the same batches, drawn `null_draws`
 /// times from the streams `control/null/<draw>`.
-fn null<B: AutodiffBackend>(
+fn null<B: Differentiable>(
     subject: &Subject<B>,
     probe: &Probe<B>,
 ) -> Result<Result<NullCalibration, Unmeasured>> {
@@ -111,10 +111,7 @@ fn null<B: AutodiffBackend>(
     Ok(per_layer(&probe.trace).and_then(|trained| null_calibration(&trained, &draws)))
 }
 
-fn in_double<B: AutodiffBackend>(
-    subject: &Subject<B>,
-    probe: &Probe<B>,
-) -> Option<Result<Doubles>> {
+fn in_double<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Option<Result<Doubles>> {
     let Subject { trainee, parameters, config, data, .. } = subject;
     let batches = config.control_samples.div_ceil(config.probe_batch_size);
     let batches = batches.min(probe.trace.batches.len());
@@ -122,7 +119,7 @@ fn in_double<B: AutodiffBackend>(
     backend::run_in_f64(InDouble { config, data, parameters, feedback, batches })
 }
 
-fn shadowed<B: AutodiffBackend>(probe: &Probe<B>, doubles: &Doubles) -> Control<Shadow> {
+fn shadowed<B: Differentiable>(probe: &Probe<B>, doubles: &Doubles) -> Control<Shadow> {
     let mut pairs: Vec<Vec<Pair>> = vec![Vec::new(); probe.trace.blocks() + 1];
     for (batch, double) in probe.trace.batches.iter().zip(&doubles.gradient) {
         let single = batch.gradient.iter().flatten();
@@ -142,7 +139,7 @@ fn descended(config: &Config, doubles: &Doubles) -> Control<Descent> {
 
 /// Ranks of credit and reference gradient at each layer, and of each weight matrix's change since
 /// initialisation.
-fn ranks<B: AutodiffBackend>(subject: &Subject<B>, probe: &Probe<B>) -> Result<Ranks, Unmeasured> {
+fn ranks<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Result<Ranks, Unmeasured> {
     let Subject { parameters, config, data, device, .. } = subject;
     let mut matrices = ranks_of_trace(&probe.trace)?;
     let initial = export(&Net::<B>::new(config, data.provenance.classes, device));

@@ -3,7 +3,7 @@
 //! hidden states.
 
 use super::rerun::Rerun;
-use crate::backend::Task;
+use crate::backend::{Differentiable, Task};
 use crate::config::Config;
 use crate::credit::Rule;
 use crate::data::Dataset;
@@ -18,7 +18,7 @@ use crate::probe::{forward_and_back, select};
 use crate::train::{Gradients, StepOptions, step};
 use anyhow::Result;
 use burn::module::{AutodiffModule, Module};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Int, Tensor};
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ pub struct Doubles {
 impl Task for InDouble<'_> {
     type Output = Doubles;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Doubles> {
+    fn run<B: Differentiable>(self, device: B::Device) -> Result<Doubles> {
         let Self { config, data, parameters, feedback, batches } = self;
         let classes = data.provenance.classes;
         let net = assign(Net::<B>::new(config, classes, &device), parameters)?;
@@ -83,7 +83,7 @@ impl Task for InDouble<'_> {
 /// The mean loss before and after one step of each block, along the update that the rule gives it
 /// and along backpropagation's, both of length `descent_step` · ‖θ_l‖ and measured on the samples
 /// that gave the updates.
-fn descent<B: AutodiffBackend>(
+fn descent<B: Differentiable>(
     net: &Net<B>,
     rule: &Rule<B::InnerBackend>,
     config: &Config,
@@ -124,7 +124,7 @@ fn descent<B: AutodiffBackend>(
 
 type Flat<B> = BTreeMap<String, Tensor<B, 1>>;
 
-fn in_block<B: AutodiffBackend>(all: &Gradients<B>, block: usize) -> Flat<B::InnerBackend> {
+fn in_block<B: Differentiable>(all: &Gradients<B>, block: usize) -> Flat<B::InnerBackend> {
     let of = all.iter().filter(|(name, _)| Part::of(name) == Part::Block(block));
     of.map(|(name, gradient)| (name.clone(), gradient.clone())).collect()
 }
@@ -150,9 +150,11 @@ struct Move<'a, B: Backend> {
 }
 
 impl<B: Backend> Change<B> for Move<'_, B> {
-    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Option<Tensor<B, 1>> {
-        let direction = self.along.get(name)?.clone();
-        Some(flat + direction.mul_scalar(self.scale))
+    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Tensor<B, 1> {
+        match self.along.get(name) {
+            Some(direction) => flat + direction.clone().mul_scalar(self.scale),
+            None => flat,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod controls;
 mod double;
 mod rerun;
 
-use crate::backend::{self, Task};
+use crate::backend::{self, Differentiable, Task};
 use crate::config::{Config, Method};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
@@ -17,7 +17,6 @@ use crate::train::run_dir::{RunDir, Status};
 use crate::train::{Trainee, evaluate};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
-use burn::tensor::backend::AutodiffBackend;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -224,11 +223,11 @@ struct Measured {
 impl Task for Measurement<'_> {
     type Output = Measured;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Measured> {
+    fn run<B: Differentiable>(self, device: B::Device) -> Result<Measured> {
         let Self { checkpoint, data, controls } = self;
         let config = &checkpoint.config;
         let trainee = Trainee::<B>::from_checkpoint(checkpoint, &device)?;
-        let probe = probe(&trainee.net, &trainee.rule, config, data, &device)?;
+        let probe = probe(trainee.net(), &trainee.rule, config, data, &device)?;
         let controls = if controls {
             let parameters = &unpack(&checkpoint.parameters)?;
             let subject =
@@ -237,7 +236,7 @@ impl Task for Measurement<'_> {
         } else {
             None
         };
-        let accuracy = evaluate(&trainee.net, data, &device).accuracy;
+        let accuracy = evaluate(trainee.net(), data, &device).accuracy;
         Ok(Measured { trace: probe.trace, accuracy, controls })
     }
 }
@@ -250,8 +249,8 @@ struct Accuracy<'a> {
 impl Task for Accuracy<'_> {
     type Output = f64;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
-        let Trainee { net, .. } = Trainee::<B>::from_checkpoint(self.checkpoint, &device)?;
-        Ok(evaluate(&net, self.data, &device).accuracy)
+    fn run<B: Differentiable>(self, device: B::Device) -> Result<f64> {
+        let trainee = Trainee::<B>::from_checkpoint(self.checkpoint, &device)?;
+        Ok(evaluate(trainee.net(), self.data, &device).accuracy)
     }
 }

@@ -1,7 +1,7 @@
 //! Controls that run the network again from a hidden state: the perturbation correlation and the
 //! nudging test.
 
-use crate::backend::float_tensor;
+use crate::backend::{Differentiable, float_tensor};
 use crate::config::{Config, Measure};
 use crate::credit::Rule;
 use crate::data::Dataset;
@@ -12,12 +12,12 @@ use crate::probe::{Probed, probe_batch};
 use crate::rng;
 use crate::trace::Matrix;
 use burn::module::{AutodiffModule, Module};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand_distr::{Distribution, StandardNormal};
 
 /// One batch of control samples, and the network that can be run again from any of its layers.
-pub struct Rerun<B: AutodiffBackend> {
+pub struct Rerun<B: Differentiable> {
     net: Net<B::InnerBackend>,
     /// h_0 … h_L, each [N, T, d].
     hidden: Vec<Tensor<B::InnerBackend, 3>>,
@@ -32,7 +32,7 @@ pub struct Rerun<B: AutodiffBackend> {
     device: B::Device,
 }
 
-impl<B: AutodiffBackend> Rerun<B> {
+impl<B: Differentiable> Rerun<B> {
     /// Runs the first `control_samples` test images once.
     pub fn new(
         net: &Net<B>,

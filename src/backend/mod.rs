@@ -1,15 +1,22 @@
 //! Which devices exist, and the only place where concrete backends are named. Everything else is
-//! generic over `B: AutodiffBackend`; a [`Task`] is what runs on the backend of a configuration.
+//! generic over `B: Differentiable`; a [`Task`] is what runs on the backend of a configuration.
 
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
+mod kernels;
+
+pub use kernels::{
+    AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift,
+};
 
 use crate::config::{BackendName, Config};
 use crate::failure::usage;
+#[cfg(feature = "flex")]
+use anyhow::Context;
 use anyhow::Result;
 #[cfg(any(feature = "flex", feature = "ndarray", feature = "cuda"))]
 use burn::backend::Autodiff;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{Element, Tensor, TensorData};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,7 +34,7 @@ pub trait Task {
     ///
     /// # Errors
     /// The task's own.
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Self::Output>;
+    fn run<B: Differentiable>(self, device: B::Device) -> Result<Self::Output>;
 }
 
 /// Puts host data on a device as floats of the backend's own type. Burn's default is a setting of
@@ -111,7 +118,10 @@ pub fn cuda_problem(_: usize) -> Option<String> {
 pub fn run<T: Task>(config: &Config, task: T) -> Result<T::Output> {
     match config.backend {
         #[cfg(feature = "flex")]
-        BackendName::Flex => task.run::<Autodiff<burn::backend::Flex>>(Default::default()),
+        BackendName::Flex => {
+            use_threads(config.threads)?;
+            task.run::<Autodiff<burn::backend::Flex>>(Default::default())
+        }
         #[cfg(feature = "ndarray")]
         BackendName::Ndarray => task.run::<Autodiff<burn::backend::NdArray>>(Default::default()),
         BackendName::Cuda => run_on_cuda(config, task),
@@ -121,6 +131,18 @@ pub fn run<T: Task>(config: &Config, task: T) -> Result<T::Output> {
             Err(usage(format!("backend: this build has no {name}; it has {}", names.join(", "))))
         }
     }
+}
+
+/// Gives this thread `threads − 1` helpers for the matrix products, for as long as it lives. It
+/// becomes one of a pool, so that a task need not move to another thread; the first number stays.
+#[cfg(feature = "flex")]
+fn use_threads(threads: usize) -> Result<()> {
+    if threads > 1 && rayon::current_thread_index().is_none() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
+        // A pool that is dropped ends its threads.
+        std::mem::forget(pool.build().with_context(|| format!("cannot start {threads} threads"))?);
+    }
+    Ok(())
 }
 
 /// Runs `task` in double precision on the CPU; `None` where this build has no backend for it.

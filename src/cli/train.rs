@@ -2,7 +2,7 @@
 
 use super::options::RunOptions;
 use super::{DONE, INTERRUPTED, Show};
-use crate::backend::{self, Task};
+use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
 use crate::credit::feedback_hash;
 use crate::data::{self, Dataset, DatasetKind};
@@ -13,7 +13,6 @@ use crate::train::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, S
 use crate::train::{Outcome, Reporter, Session};
 use anyhow::Result;
 use burn::module::Module;
-use burn::tensor::backend::AutodiffBackend;
 use std::path::PathBuf;
 
 /// Train a network and record the run
@@ -127,7 +126,7 @@ struct Training<'a> {
 impl Task for Training<'_> {
     type Output = Outcome;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
+    fn run<B: Differentiable>(self, device: B::Device) -> Result<Outcome> {
         let Self { config, data, dir, .. } = self;
         let mut session = match &self.checkpoint {
             Some(c) => Session::<B>::resume(config, data, dir, device.clone(), c)?,

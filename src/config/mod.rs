@@ -140,8 +140,8 @@ pub struct Config {
     pub device: String,
     /// `flex` or `ndarray` on the CPU, `cuda` on the GPU.
     pub backend: BackendName,
-    /// Threads of the tensor operations. One: networks of this size gain nothing from a second, and
-    /// runs train side by side in processes of their own.
+    /// Threads of the matrix products, on `flex`. The numbers do not depend on it. One is best
+    /// where runs train side by side, in processes of their own.
     pub threads: usize,
 }
 

@@ -27,6 +27,7 @@ pub fn validate(c: &Config) -> Result<(), Invalid> {
         ("batch_size", c.batch_size, 1 << 20),
         ("probe_batches", c.probe_batches, 1 << 20),
         ("probe_batch_size", c.probe_batch_size, 1 << 20),
+        ("threads", c.threads, 256),
         ("control_samples", c.control_samples, 1 << 20),
         ("null_draws", c.null_draws, 1 << 16),
         ("perturbation_directions", c.perturbation_directions, 1 << 16),
@@ -40,7 +41,8 @@ pub fn validate(c: &Config) -> Result<(), Invalid> {
         )?;
     }
 
-    expect("threads", c.threads == 1, c.threads, "1: runs train side by side, one thread each")?;
+    let shared = c.threads == 1 || c.backend == BackendName::Flex;
+    expect("threads", shared, c.threads, "1, or more on the backend flex")?;
 
     let not_negative = [
         ("penalty", c.penalty),

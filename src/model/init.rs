@@ -2,10 +2,10 @@
 //! here each parameter is drawn at once, on the host, from the stream `init/<name>`, so that the
 //! initial network is the same on every backend and does not depend on the order of drawing.
 
+use super::{LayerNorm, Linear};
 use crate::backend::float_tensor;
 use crate::rng;
 use burn::module::{Param, ParamId};
-use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand::distr::{Distribution, Uniform};
@@ -62,16 +62,16 @@ impl<'a, B: Backend> Init<'a, B> {
     ) -> Linear<B> {
         Linear {
             weight: self.param(&format!("{name}.weight"), [inputs, outputs], weight),
-            bias: Some(self.param(&format!("{name}.bias"), [outputs], bias)),
+            bias: self.param(&format!("{name}.bias"), [outputs], bias),
         }
     }
 
-    /// LayerNorm over d features, affine, ε = 1e-5 (PyTorch's default).
+    /// LayerNorm over d features, γ = 1 and β = 0.
     pub fn layer_norm(&mut self, width: usize) -> LayerNorm<B> {
-        let mut norm = LayerNormConfig::new(width).init(self.device);
-        norm.gamma = self.param("gamma", [width], Draw::Constant(1.0));
-        norm.beta = Some(self.param("beta", [width], Draw::Constant(0.0)));
-        norm
+        LayerNorm {
+            gamma: self.param("gamma", [width], Draw::Constant(1.0)),
+            beta: self.param("beta", [width], Draw::Constant(0.0)),
+        }
     }
 
     /// Ids in order of construction: Burn's random ones would differ from run to run.

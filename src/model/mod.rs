@@ -2,16 +2,18 @@
 //! `embed(x) → h_0`, `branch(l, h_l) → f_l`, `readout(h_L) → logits`.
 
 mod batch;
-mod gelu;
 mod init;
+mod layer_norm;
+mod linear;
 mod loss;
 mod parameters;
 mod resmlp;
 mod vit_mini;
 
 pub use batch::batch_tensors;
-pub use gelu::gelu;
 pub use init::{Draw, draw_values};
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
 pub use loss::{error, mean_cross_entropy};
 pub use parameters::{
     Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, without_gradient,
@@ -19,6 +21,7 @@ pub use parameters::{
 pub use resmlp::ResMlp;
 pub use vit_mini::VitMini;
 
+use crate::backend::Kernels;
 use crate::config::{Arch, Config};
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -26,7 +29,7 @@ use burn::tensor::backend::Backend;
 
 /// A network of L residual blocks on N samples. A hidden state is [N, tokens, d]; a network
 /// without tokens has one.
-pub trait Network<B: Backend>: Module<B> {
+pub trait Network<B: Kernels>: Module<B> {
     /// Number of residual blocks L.
     fn blocks(&self) -> usize;
 
@@ -66,7 +69,7 @@ pub enum Net<B: Backend> {
     VitMini(VitMini<B>),
 }
 
-impl<B: Backend> Net<B> {
+impl<B: Kernels> Net<B> {
     /// The network of `config`, for `classes` classes, initialised from the streams
     /// `init/<parameter>` of the configuration's seed.
     pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
@@ -77,7 +80,7 @@ impl<B: Backend> Net<B> {
     }
 }
 
-impl<B: Backend> Network<B> for Net<B> {
+impl<B: Kernels> Network<B> for Net<B> {
     fn blocks(&self) -> usize {
         match self {
             Self::ResMlp(net) => net.blocks(),

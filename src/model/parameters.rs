@@ -1,10 +1,10 @@
 //! A network's parameters by name: `embed.weight`, `blocks.2.linear1.bias`, `readout.norm.gamma`.
 //! Checkpoints, optimiser state, gradients and imports all speak of these names.
 
-use crate::backend::float_tensor;
+use crate::backend::{Differentiable, float_tensor};
 use anyhow::{Result, bail};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 
@@ -95,15 +95,15 @@ pub fn export<B: Backend, M: Module<B>>(module: &M) -> NamedTensors {
 }
 
 /// The gradient of every parameter that has one, flattened to one dimension.
-pub fn gradients<B: AutodiffBackend, M: Module<B>>(
+pub fn gradients<B: Differentiable, M: Module<B>>(
     module: &M,
     gradients: &B::Gradients,
 ) -> BTreeMap<String, Tensor<B::InnerBackend, 1>> {
-    struct Collect<'a, B: AutodiffBackend> {
+    struct Collect<'a, B: Differentiable> {
         from: &'a B::Gradients,
         into: BTreeMap<String, Tensor<B::InnerBackend, 1>>,
     }
-    impl<B: AutodiffBackend> EachTensor<B> for Collect<'_, B> {
+    impl<B: Differentiable> EachTensor<B> for Collect<'_, B> {
         fn call<const D: usize>(&mut self, name: String, tensor: Tensor<B, D>) {
             if let Some(gradient) = tensor.grad(self.from) {
                 let count = gradient.shape().num_elements();
@@ -115,7 +115,7 @@ pub fn gradients<B: AutodiffBackend, M: Module<B>>(
 }
 
 /// The names of the parameters that require a gradient and have none in `gradients`.
-pub fn without_gradient<B: AutodiffBackend, M: Module<B>, G>(
+pub fn without_gradient<B: Differentiable, M: Module<B>, G>(
     module: &M,
     gradients: &BTreeMap<String, G>,
 ) -> Vec<String> {
@@ -123,7 +123,7 @@ pub fn without_gradient<B: AutodiffBackend, M: Module<B>, G>(
         gradients: &'a BTreeMap<String, G>,
         names: Vec<String>,
     }
-    impl<B: AutodiffBackend, G> EachTensor<B> for Missing<'_, G> {
+    impl<B: Differentiable, G> EachTensor<B> for Missing<'_, G> {
         fn call<const D: usize>(&mut self, name: String, tensor: Tensor<B, D>) {
             if tensor.is_require_grad() && !self.gradients.contains_key(&name) {
                 self.names.push(name);
@@ -135,8 +135,9 @@ pub fn without_gradient<B: AutodiffBackend, M: Module<B>, G>(
 
 /// A change of parameters, given each one's name and value flattened to one dimension.
 pub trait Change<B: Backend> {
-    /// The new value, of the same length; `None` leaves the parameter as it is.
-    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Option<Tensor<B, 1>>;
+    /// The new value, of the same length. The old one is handed over, so that a backend may write
+    /// in its place.
+    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Tensor<B, 1>;
 }
 
 /// Applies `change` to every parameter.
@@ -148,16 +149,10 @@ pub fn map_named<B: Backend, M: Module<B>>(module: M, change: &mut impl Change<B
     impl<B: Backend, F: Change<B>> ModuleMapper<B> for Map<'_, F> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
             let (id, tensor, mapper) = param.consume();
-            let shape = tensor.shape();
-            let flat = tensor.clone().reshape([shape.num_elements()]);
-            let tensor = match self.change.change(&self.path.name(), flat) {
-                Some(new) => {
-                    let tracked = tensor.is_require_grad();
-                    new.reshape(shape).detach().set_require_grad(tracked)
-                }
-                None => tensor,
-            };
-            Param::from_mapped_value(id, tensor, mapper)
+            let (shape, tracked) = (tensor.shape(), tensor.is_require_grad());
+            let flat = tensor.detach().reshape([shape.num_elements()]);
+            let new = self.change.change(&self.path.name(), flat).reshape(shape);
+            Param::from_mapped_value(id, new.detach().set_require_grad(tracked), mapper)
         }
         fn enter_module(&mut self, name: &str, container: &str) {
             self.path.enter(name, container);
@@ -179,10 +174,10 @@ pub fn assign<B: Backend, M: Module<B>>(module: M, tensors: &NamedTensors) -> Re
         device: B::Device,
     }
     impl<B: Backend> Change<B> for Assign<'_, B> {
-        fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Option<Tensor<B, 1>> {
+        fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Tensor<B, 1> {
             let data = self.tensors[name].clone();
             let count = flat.shape().num_elements();
-            Some(float_tensor(TensorData { shape: [count].into(), ..data }, &self.device))
+            float_tensor(TensorData { shape: [count].into(), ..data }, &self.device)
         }
     }
 

@@ -3,11 +3,11 @@
 //! h_0 = E x + b, f_l(h) = W2 · GELU(W1 · LN(h) + b1) + b2, logits = head(LN(h_L)).
 
 use super::init::{Draw, Init};
-use super::{Network, gelu};
+use super::{LayerNorm, Linear, Network};
+use crate::backend::Kernels;
 use crate::config::Config;
 use crate::data::PIXELS;
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -34,7 +34,7 @@ pub struct Readout<B: Backend> {
     head: Linear<B>,
 }
 
-impl<B: Backend> Readout<B> {
+impl<B: Kernels> Readout<B> {
     pub(super) fn new(init: &mut Init<B>, config: &Config, classes: usize) -> Self {
         Self {
             norm: config.terminal_norm.then(|| init.layer_norm(config.width)),
@@ -44,6 +44,7 @@ impl<B: Backend> Readout<B> {
 
     /// logits [N, classes] of [N, d].
     pub(super) fn forward(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
+        // Not as one operation: its gradients would differ in rounding with what a rule looks at.
         let hidden = match &self.norm {
             Some(norm) => norm.forward(hidden),
             None => hidden,
@@ -52,7 +53,7 @@ impl<B: Backend> Readout<B> {
     }
 }
 
-impl<B: Backend> ResMlp<B> {
+impl<B: Kernels> ResMlp<B> {
     /// The initial network: PyTorch's Linear initialisation, but W2 ~ N(0, `w2_std`²), b2 = 0.
     pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
         let mut init = Init::new(config.seed, device);
@@ -78,7 +79,7 @@ impl<B: Backend> ResMlp<B> {
     }
 }
 
-impl<B: Backend> Network<B> for ResMlp<B> {
+impl<B: Kernels> Network<B> for ResMlp<B> {
     fn blocks(&self) -> usize {
         self.blocks.len()
     }
@@ -89,8 +90,8 @@ impl<B: Backend> Network<B> for ResMlp<B> {
 
     fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
         let block = &self.blocks[l];
-        let inner = block.linear1.forward(block.norm.forward(hidden.squeeze_dim::<2>(1)));
-        block.linear2.forward(gelu(inner)).unsqueeze_dim(1)
+        let inner = block.norm.then(&block.linear1, hidden.squeeze_dim::<2>(1));
+        block.linear2.forward(B::exact_gelu(inner)).unsqueeze_dim(1)
     }
 
     fn residual_add(&self) -> bool {

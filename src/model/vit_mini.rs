@@ -9,12 +9,11 @@
 
 use super::init::{Draw, Init};
 use super::resmlp::Readout;
-use super::{Network, gelu};
+use super::{LayerNorm, Linear, Network};
+use crate::backend::Kernels;
 use crate::config::Config;
 use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 
 const CHANNELS: usize = 3;
@@ -57,7 +56,7 @@ struct Attention<B: Backend> {
     heads: usize,
 }
 
-impl<B: Backend> VitMini<B> {
+impl<B: Kernels> VitMini<B> {
     /// The initial network.
     pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
         let mut init = Init::new(config.seed, device);
@@ -86,7 +85,7 @@ impl<B: Backend> VitMini<B> {
     }
 }
 
-impl<B: Backend> Network<B> for VitMini<B> {
+impl<B: Kernels> Network<B> for VitMini<B> {
     fn blocks(&self) -> usize {
         self.blocks.len()
     }
@@ -107,9 +106,11 @@ impl<B: Backend> Network<B> for VitMini<B> {
 
     fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
         let block = &self.blocks[l];
-        let attended = block.attention.forward(block.norm1.forward(hidden.clone()));
-        let inner = block.norm2.forward(hidden + attended.clone());
-        attended + each_token(&block.linear2, gelu(each_token(&block.linear1, inner)))
+        let [n, tokens, d] = hidden.dims();
+        let rows = hidden.reshape([n * tokens, d]);
+        let attended = block.attention.forward(block.norm1.forward(rows.clone()), n);
+        let inner = block.norm2.then(&block.linear1, rows + attended.clone());
+        (attended + block.linear2.forward(B::exact_gelu(inner))).reshape([n, tokens, d])
     }
 
     fn residual_add(&self) -> bool {
@@ -121,7 +122,7 @@ impl<B: Backend> Network<B> for VitMini<B> {
     }
 }
 
-impl<B: Backend> Attention<B> {
+impl<B: Kernels> Attention<B> {
     fn new(init: &mut Init<B>, l: usize, d: usize, heads: usize) -> Self {
         let mut linear = |name| init.linear(&format!("blocks.{l}.attention.{name}"), d, d);
         Self {
@@ -133,25 +134,18 @@ impl<B: Backend> Attention<B> {
         }
     }
 
-    /// Multi-head self-attention of [N, T, d] without mask and dropout.
-    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [n, tokens, d] = x.dims();
-        let head = d / self.heads;
+    /// Multi-head self-attention without mask and dropout, of rows [n · tokens, d].
+    fn forward(&self, rows: Tensor<B, 2>, n: usize) -> Tensor<B, 2> {
+        let [all, d] = rows.dims();
+        let (tokens, head) = (all / n, d / self.heads);
         let split = |linear: &Linear<B>| -> Tensor<B, 4> {
-            each_token(linear, x.clone()).reshape([n, tokens, self.heads, head]).swap_dims(1, 2)
+            linear.forward(rows.clone()).reshape([n, tokens, self.heads, head]).swap_dims(1, 2)
         };
         let scores = split(&self.query).matmul(split(&self.key).transpose());
-        let weights = softmax(scores.mul_scalar(1.0 / (head as f64).sqrt()), 3);
-        let context = weights.matmul(split(&self.value)).swap_dims(1, 2).reshape([n, tokens, d]);
-        each_token(&self.output, context)
+        let scores = scores.reshape([all * self.heads, tokens]);
+        let weights = B::scaled_softmax(scores, 1.0 / (head as f64).sqrt());
+        let weights = weights.reshape([n, self.heads, tokens, tokens]);
+        let context = weights.matmul(split(&self.value)).swap_dims(1, 2).reshape([all, d]);
+        self.output.forward(context)
     }
-}
-
-/// A Linear over the last dimension of [N, T, d], as one matrix product: on three dimensions
-/// Burn's weight gradient would be N products and a sum.
-fn each_token<B: Backend>(linear: &Linear<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
-    let [n, tokens, d] = x.dims();
-    let y = linear.forward(x.reshape([n * tokens, d]));
-    let [_, outputs] = y.dims();
-    y.reshape([n, tokens, outputs])
 }

@@ -4,18 +4,18 @@
 //! batch-mean loss is exactly ∂L/∂h_l. The forward pass is not cut, whatever rule trained the
 //! network, so that the reference is the true gradient.
 
-use crate::backend::differentiating;
+use crate::backend::{Differentiable, differentiating};
 use crate::config::{Arch, Config, Measure};
 use crate::credit::{Known, Rule, bp};
 use crate::data::{Batch, Dataset};
 use crate::model::{Network, batch_tensors, error, mean_cross_entropy};
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 use anyhow::{Result, ensure};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
 /// What a network shows on the evaluation batches.
-pub struct Probe<B: AutodiffBackend> {
+pub struct Probe<B: Differentiable> {
     pub trace: LayerTrace,
     /// What the credit rule could look at, for each batch.
     pub known: Vec<Known<B::InnerBackend>>,
@@ -25,7 +25,7 @@ pub struct Probe<B: AutodiffBackend> {
 ///
 /// # Errors
 /// If the test set holds not even one batch.
-pub fn probe<B: AutodiffBackend, N: Network<B>>(
+pub fn probe<B: Differentiable, N: Network<B>>(
     net: &N,
     rule: &Rule<B::InnerBackend>,
     config: &Config,
@@ -65,7 +65,7 @@ pub struct Probed<B: Backend> {
 
 /// Hidden states, reference gradients and raw credits of one batch, for a network whose
 /// parameters require no gradient.
-pub fn probe_batch<B: AutodiffBackend, N: Network<B>>(
+pub fn probe_batch<B: Differentiable, N: Network<B>>(
     net: &N,
     rule: &Rule<B::InnerBackend>,
     config: &Config,
@@ -109,7 +109,7 @@ pub struct Reference<B: Backend> {
 }
 
 /// Runs `net` forward, uncut, and the batch-mean cross-entropy back to every hidden state.
-pub fn forward_and_back<B: AutodiffBackend, N: Network<B>>(
+pub fn forward_and_back<B: Differentiable, N: Network<B>>(
     net: &N,
     images: Tensor<B, 2>,
     labels: Tensor<B, 1, Int>,

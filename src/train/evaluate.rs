@@ -1,8 +1,9 @@
 //! Accuracy and loss on the test set.
 
+use crate::backend::Differentiable;
 use crate::data::Dataset;
 use crate::model::{Network, batch_tensors, mean_cross_entropy};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Int, Tensor};
 
 /// What a network does on the whole test set.
@@ -18,7 +19,7 @@ pub struct Evaluation {
 const BATCH: usize = 500;
 
 /// Runs `net` over the test set.
-pub fn evaluate<B: AutodiffBackend, N: Network<B>>(
+pub fn evaluate<B: Differentiable, N: Network<B>>(
     net: &N,
     data: &Dataset,
     device: &B::Device,

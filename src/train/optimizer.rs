@@ -4,18 +4,18 @@
 //! a method does not train has no state and does not decay.
 
 use super::step::Gradients;
-use crate::backend::float_tensor;
+use crate::backend::{AdamW, Differentiable, Kernels, Moments, float_tensor};
 use crate::config::{Config, Schedule};
 use crate::model::{Change, Network, map_named};
-use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 
 /// AdamW over the named parameters of a network.
 pub struct Optimizer<B: AutodiffBackend> {
+    /// With the rate of the newest step.
     adamw: AdamW,
-    state: BTreeMap<String, AdamWState<B::InnerBackend, 1>>,
+    state: BTreeMap<String, Moments<B::InnerBackend>>,
 }
 
 /// One parameter's state on the host.
@@ -27,31 +27,32 @@ pub struct HostState {
     pub moment_2: TensorData,
 }
 
-impl<B: AutodiffBackend> Optimizer<B> {
+impl<B: Differentiable> Optimizer<B> {
     /// A fresh optimiser.
     pub fn new(config: &Config) -> Self {
-        let adamw = AdamWConfig::new()
-            .with_beta_1(config.beta_1 as f32)
-            .with_beta_2(config.beta_2 as f32)
-            .with_epsilon(config.epsilon as f32)
-            .with_weight_decay(config.weight_decay as f32)
-            .build();
+        let adamw = AdamW {
+            beta_1: config.beta_1 as f32,
+            beta_2: config.beta_2 as f32,
+            epsilon: config.epsilon as f32,
+            weight_decay: f64::from(config.weight_decay as f32),
+            rate: 0.0,
+        };
         Self { adamw, state: BTreeMap::new() }
     }
 
     /// Moves every parameter that has a gradient.
     pub fn step<N: Network<B>>(&mut self, net: N, gradients: Gradients<B>, rate: f64) -> N {
-        map_named(net, &mut Update { optimizer: self, gradients, rate })
+        self.adamw.rate = rate;
+        map_named(net, &mut Update { optimizer: self, gradients })
     }
 
     /// The state on the host, by parameter name.
     pub fn export(&self) -> BTreeMap<String, HostState> {
-        let host = |(name, state): (&String, &AdamWState<B::InnerBackend, 1>)| {
-            let momentum = &state.momentum;
+        let host = |(name, state): (&String, &Moments<B::InnerBackend>)| {
             let state = HostState {
-                time: momentum.time,
-                moment_1: momentum.moment_1.to_data(),
-                moment_2: momentum.moment_2.to_data(),
+                time: state.time,
+                moment_1: state.first.to_data(),
+                moment_2: state.second.to_data(),
             };
             (name.clone(), state)
         };
@@ -61,12 +62,12 @@ impl<B: AutodiffBackend> Optimizer<B> {
     /// Continues from `state`.
     pub fn import(&mut self, state: BTreeMap<String, HostState>, device: &B::Device) {
         let on_device = |(name, host): (String, HostState)| {
-            let momentum = AdaptiveMomentumState::new(
-                host.time,
-                float_tensor(host.moment_1, device),
-                float_tensor(host.moment_2, device),
-            );
-            (name, AdamWState::new(momentum))
+            let moments = Moments {
+                time: host.time,
+                first: float_tensor(host.moment_1, device),
+                second: float_tensor(host.moment_2, device),
+            };
+            (name, moments)
         };
         self.state = state.into_iter().map(on_device).collect();
     }
@@ -75,18 +76,16 @@ impl<B: AutodiffBackend> Optimizer<B> {
 struct Update<'a, B: AutodiffBackend> {
     optimizer: &'a mut Optimizer<B>,
     gradients: Gradients<B>,
-    rate: f64,
 }
 
-impl<B: AutodiffBackend> Change<B> for Update<'_, B> {
-    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Option<Tensor<B, 1>> {
-        let gradient = self.gradients.remove(name)?;
-        let state = self.optimizer.state.remove(name);
-        let (tensor, state) = self.optimizer.adamw.step(self.rate, flat.inner(), gradient, state);
-        if let Some(state) = state {
-            self.optimizer.state.insert(name.to_string(), state);
-        }
-        Some(Tensor::from_inner(tensor))
+impl<B: Differentiable> Change<B> for Update<'_, B> {
+    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Tensor<B, 1> {
+        let Some(gradient) = self.gradients.remove(name) else { return flat };
+        let Optimizer { adamw, state } = &mut *self.optimizer;
+        let old = state.remove(name);
+        let (value, moments) = B::InnerBackend::adamw(*adamw, flat.inner(), gradient, old);
+        state.insert(name.to_string(), moments);
+        Tensor::from_inner(value)
     }
 }
 

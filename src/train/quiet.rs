@@ -3,11 +3,10 @@
 use super::progress::Reporter;
 use super::run_dir::RunDir;
 use super::session::Session;
-use crate::backend::{self, Task};
+use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
 use crate::data::Dataset;
 use anyhow::Result;
-use burn::tensor::backend::AutodiffBackend;
 
 /// Trains the run of `config` to its end, into `dir`.
 ///
@@ -22,7 +21,7 @@ pub fn train_quietly(config: &Config, data: &Dataset, dir: &RunDir) -> Result<()
     impl Task for Training<'_> {
         type Output = ();
 
-        fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<()> {
+        fn run<B: Differentiable>(self, device: B::Device) -> Result<()> {
             let reporter = Reporter::new(true, false, self.config.epochs, 0);
             Session::<B>::start(self.config, self.data, self.dir, device)?.train(&reporter)?;
             Ok(())

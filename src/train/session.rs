@@ -7,6 +7,7 @@ use super::optimizer::{Optimizer, learning_rate};
 use super::progress::Reporter;
 use super::run_dir::{Divergence, EpochMetrics, RunDir};
 use super::step::{Step, StepOptions, step};
+use crate::backend::Differentiable;
 use crate::config::{Base, Config, EmbedSignal, Method};
 use crate::credit::{Feedback, Rule, random_target};
 use crate::data::{Dataset, epoch_order};
@@ -18,19 +19,19 @@ use crate::number::{Number, numbers};
 use crate::probe::probe;
 use crate::rng;
 use anyhow::{Context, Result, anyhow, ensure};
-use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Int, Tensor};
 use std::time::Instant;
 
 /// A network with the rule that trains it.
-pub struct Trainee<B: AutodiffBackend> {
-    pub net: Net<B>,
+pub struct Trainee<B: Differentiable> {
+    /// Missing only while an update has it.
+    net: Option<Net<B>>,
     pub rule: Rule<B::InnerBackend>,
     /// The feedback matrices on the host.
     pub feedback: NamedTensors,
 }
 
-impl<B: AutodiffBackend> Trainee<B> {
+impl<B: Differentiable> Trainee<B> {
     /// The initial network of `config` with freshly drawn feedback.
     ///
     /// # Errors
@@ -66,7 +67,17 @@ impl<B: AutodiffBackend> Trainee<B> {
             Part::Block(l) => !frozen && l >= config.frozen_blocks,
             Part::Readout => true,
         });
-        Ok(Self { net, rule, feedback })
+        Ok(Self { net: Some(net), rule, feedback })
+    }
+
+    /// The network.
+    pub fn net(&self) -> &Net<B> {
+        self.net.as_ref().expect("nobody sees the trainee during an update")
+    }
+
+    /// Replaces the network. It is handed over, so that its memory can be written in place.
+    pub fn update(&mut self, change: impl FnOnce(Net<B>) -> Net<B>) {
+        self.net = self.net.take().map(change);
     }
 }
 
@@ -83,7 +94,7 @@ pub enum Outcome {
 }
 
 /// A run in progress.
-pub struct Session<'a, B: AutodiffBackend> {
+pub struct Session<'a, B: Differentiable> {
     config: &'a Config,
     data: &'a Dataset,
     dir: &'a RunDir,
@@ -96,7 +107,7 @@ pub struct Session<'a, B: AutodiffBackend> {
     pending: Vec<Pending<B>>,
 }
 
-struct Pending<B: AutodiffBackend> {
+struct Pending<B: Differentiable> {
     loss: Tensor<B::InnerBackend, 1>,
     hits: Tensor<B::InnerBackend, 1, Int>,
     samples: usize,
@@ -105,7 +116,7 @@ struct Pending<B: AutodiffBackend> {
 /// Steps between two looks at the loss while someone watches.
 const LOOK_EVERY: usize = 16;
 
-impl<'a, B: AutodiffBackend> Session<'a, B> {
+impl<'a, B: Differentiable> Session<'a, B> {
     /// A new run.
     ///
     /// # Errors
@@ -169,7 +180,7 @@ impl<'a, B: AutodiffBackend> Session<'a, B> {
 
     /// The network.
     pub fn net(&self) -> &Net<B> {
-        &self.trainee.net
+        self.trainee.net()
     }
 
     /// Steps of one epoch: the last batch may be smaller.
@@ -224,16 +235,16 @@ impl<'a, B: AutodiffBackend> Session<'a, B> {
                 return Ok(false);
             }
             let (images, labels) = self.batch(epoch, k, indices);
+            let (net, rule) = (self.trainee.net(), &self.trainee.rule);
             let Step { loss, logits, gradients } =
-                step(&self.trainee.net, &self.trainee.rule, images, labels.clone(), &options);
-            let lost = without_gradient(&self.trainee.net, &gradients);
+                step(net, rule, images, labels.clone(), &options);
+            let lost = without_gradient(net, &gradients);
             ensure!(
                 lost.is_empty(),
                 "epoch {epoch}, step {k}: no gradient reached {}",
                 lost.join(", ")
             );
-            let net = self.trainee.net.clone();
-            self.trainee.net = self.optimizer.step(net, gradients, rate);
+            self.trainee.update(|net| self.optimizer.step(net, gradients, rate));
             let hits = hits(logits, labels.inner());
             self.pending.push(Pending { loss, hits, samples: indices.len() });
             self.progress.step = k + 1;
@@ -277,9 +288,9 @@ impl<'a, B: AutodiffBackend> Session<'a, B> {
 
     fn measure(&mut self, epoch: usize) -> Result<EpochMetrics> {
         let (train_loss, train_accuracy, speed) = self.running();
-        let test = evaluate(&self.trainee.net, self.data, &self.device);
-        let Trainee { net, rule, .. } = &self.trainee;
-        let trace = probe(net, rule, self.config, self.data, &self.device)?.trace;
+        let test = evaluate(self.net(), self.data, &self.device);
+        let trace =
+            probe(self.net(), &self.trainee.rule, self.config, self.data, &self.device)?.trace;
         // A network without blocks has no growth; all else is measured whenever a trace is there.
         let growth = diagnostics::growth::growth(&trace);
         let norms = diagnostics::growth::hidden_norms(&trace);
@@ -320,7 +331,7 @@ impl<'a, B: AutodiffBackend> Session<'a, B> {
             config: self.config.clone(),
             data: self.data.provenance.clone(),
             progress: self.progress.clone(),
-            parameters: pack(&export(&self.trainee.net)),
+            parameters: pack(&export(self.net())),
             feedback: pack(&self.trainee.feedback),
             optimizer: pack_optimizer(self.optimizer.export()),
         }

@@ -4,7 +4,7 @@
 //! rules may look at its gradient; then all local losses together. The two graphs are disjoint, so
 //! each operation is run backward once. Backpropagation alone has no cuts.
 
-use crate::backend::differentiating;
+use crate::backend::{Differentiable, Kernels, differentiating};
 use crate::config::{Config, CreditTokens, EmbedSignal};
 use crate::credit::{Credit, Known, Normaliser, Rule};
 use crate::model::{Network, error, gradients, mean_cross_entropy};
@@ -38,7 +38,7 @@ impl StepOptions {
 }
 
 /// What one batch gives.
-pub struct Step<B: AutodiffBackend> {
+pub struct Step<B: Differentiable> {
     /// Mean cross-entropy, without penalty: [1].
     pub loss: Tensor<B::InnerBackend, 1>,
     /// [N, classes]
@@ -48,7 +48,7 @@ pub struct Step<B: AutodiffBackend> {
 
 /// The gradients that `rule` gives the parameters of `net` on one batch: images [N, 3072], labels
 /// [N]. Parameters that do not require a gradient have none.
-pub fn step<B: AutodiffBackend, N: Network<B>>(
+pub fn step<B: Differentiable, N: Network<B>>(
     net: &N,
     rule: &Rule<B::InnerBackend>,
     images: Tensor<B, 2>,
@@ -62,7 +62,7 @@ pub fn step<B: AutodiffBackend, N: Network<B>>(
     }
 }
 
-fn backpropagation<B: AutodiffBackend, N: Network<B>>(
+fn backpropagation<B: Differentiable, N: Network<B>>(
     net: &N,
     images: Tensor<B, 2>,
     labels: Tensor<B, 1, Int>,
@@ -87,7 +87,7 @@ fn backpropagation<B: AutodiffBackend, N: Network<B>>(
     }
 }
 
-fn local<B: AutodiffBackend, N: Network<B>>(
+fn local<B: Differentiable, N: Network<B>>(
     net: &N,
     rule: &Rule<B::InnerBackend>,
     images: Tensor<B, 2>,
@@ -122,7 +122,7 @@ fn local<B: AutodiffBackend, N: Network<B>>(
 }
 
 /// Σ_l mean ⟨f_l, ã_l⟩ + λ mean Σ_j f_l² + mean ⟨h_0, ã_0⟩; `None` where there is no term.
-fn local_loss<B: AutodiffBackend>(
+fn local_loss<B: Differentiable>(
     embedded: Tensor<B, 3>,
     branches: Vec<Tensor<B, 3>>,
     credit: Credit<B::InnerBackend>,
@@ -146,7 +146,7 @@ fn local_loss<B: AutodiffBackend>(
 
 /// mean over the batch, and over the tokens that receive credit, of Σ_j x_j ã_j; x [N, T, d] and
 /// ã [N, d].
-fn inner_product<B: Backend>(
+fn inner_product<B: Kernels>(
     x: Tensor<B, 3>,
     credit: Tensor<B, 2>,
     tokens: CreditTokens,
@@ -155,9 +155,8 @@ fn inner_product<B: Backend>(
         CreditTokens::All => x,
         CreditTokens::Cls => x.narrow(1, 0, 1),
     };
-    let [n, t, _] = x.dims();
-    // Not div_scalar: its gradient in Burn 0.21 rounds the reciprocal to f32 on every backend.
-    (x * credit.unsqueeze_dim(1)).sum().mul_scalar(1.0 / (n * t) as f64)
+    let [n, t, d] = x.dims();
+    B::inner_product(x.reshape([n * t, d]), credit, 1.0 / (n * t) as f64)
 }
 
 /// λ · mean over batch and tokens of Σ_j f_j².

@@ -2,9 +2,8 @@
 
 use crate::common::{host, published, relative};
 use burn::backend::{Autodiff, Flex, NdArray};
-use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Int, Tensor, TensorData};
-use fa_audit::backend::float_tensor;
+use fa_audit::backend::{Differentiable, float_tensor};
 use fa_audit::config::{Arch, Config, Method};
 use fa_audit::credit::Known;
 use fa_audit::model::error;
@@ -15,7 +14,7 @@ const CLASSES: usize = 10;
 const SAMPLES: usize = 16;
 
 /// Everything that an audit reads off one batch, by name, and the gradients of one step.
-fn measured<B: AutodiffBackend>(config: &Config) -> Vec<(String, Vec<f64>)> {
+fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
     let device = Default::default();
     let trainee = Trainee::<B>::initial(config, CLASSES, &device).expect("a network");
     let pixels: Vec<f64> =
@@ -23,7 +22,7 @@ fn measured<B: AutodiffBackend>(config: &Config) -> Vec<(String, Vec<f64>)> {
     let images = float_tensor::<B, 2>(TensorData::new(pixels, [SAMPLES, 3072]), &device);
     let labels: Vec<i32> = (0..SAMPLES as i32).map(|i| i % CLASSES as i32).collect();
     let labels = Tensor::<B, 1, Int>::from_data(TensorData::new(labels, [SAMPLES]), &device);
-    let reference = forward_and_back(&trainee.net, images.clone(), labels.clone());
+    let reference = forward_and_back(trainee.net(), images.clone(), labels.clone());
     let top = reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1));
     let known = Known { error: error(reference.logits.clone(), labels.clone().inner()), top };
     let mut all = Vec::new();
@@ -37,7 +36,7 @@ fn measured<B: AutodiffBackend>(config: &Config) -> Vec<(String, Vec<f64>)> {
     for (l, a) in credit.enumerate() {
         all.push((format!("a_{l}"), host(a)));
     }
-    let step = step(&trainee.net, &trainee.rule, images, labels, &StepOptions::of(config));
+    let step = step(trainee.net(), &trainee.rule, images, labels, &StepOptions::of(config));
     for (name, gradient) in step.gradients {
         all.push((format!("gradient of {name}"), host(gradient)));
     }

@@ -6,6 +6,7 @@ use crate::common::{F64, host, matrix, published, relative, wave};
 use burn::module::{Module, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
+use fa_audit::backend::Kernels;
 use fa_audit::config::{Arch, Base, Config, CreditTokens, EmbedSignal, Method, Normalise};
 use fa_audit::credit::{Feedback, Normaliser, Rule};
 use fa_audit::model::{Change, Network, error, export, map_named};
@@ -49,7 +50,7 @@ impl<B: Backend> LinearNet<B> {
     }
 }
 
-impl<B: Backend> Network<B> for LinearNet<B> {
+impl<B: Kernels> Network<B> for LinearNet<B> {
     fn blocks(&self) -> usize {
         self.blocks.len()
     }
@@ -95,9 +96,11 @@ fn descend(
 ) -> LinearNet<F64> {
     struct Descent(fa_audit::train::Gradients<F64>);
     impl Change<F64> for Descent {
-        fn change(&mut self, name: &str, flat: Tensor<F64, 1>) -> Option<Tensor<F64, 1>> {
-            let gradient = self.0.remove(name)?;
-            Some(Tensor::from_inner(flat.inner() - gradient.mul_scalar(0.1)))
+        fn change(&mut self, name: &str, flat: Tensor<F64, 1>) -> Tensor<F64, 1> {
+            match self.0.remove(name) {
+                Some(gradient) => Tensor::from_inner(flat.inner() - gradient.mul_scalar(0.1)),
+                None => flat,
+            }
         }
     }
     let (images, labels) = batch(seed);
@@ -337,7 +340,7 @@ fn small(arch: Arch, method: Method) -> Config {
 fn step_of(config: &Config) -> (Trainee<F64>, Step<F64>) {
     let trainee = Trainee::<F64>::initial(config, 10, &Default::default()).expect("a network");
     let (images, labels) = images();
-    let step = step(&trainee.net, &trainee.rule, images, labels, &StepOptions::of(config));
+    let step = step(trainee.net(), &trainee.rule, images, labels, &StepOptions::of(config));
     (trainee, step)
 }
 
@@ -385,7 +388,7 @@ fn credit_reaches_the_first_block_as_its_formula_says_and_is_not_backpropagation
 fn mean_credit_of_block_0(trainee: &Trainee<F64>, config: &Config) -> Vec<f64> {
     let d = config.width;
     let (images, labels) = images();
-    let reference = fa_audit::probe::forward_and_back(&trainee.net, images, labels.clone());
+    let reference = fa_audit::probe::forward_and_back(trainee.net(), images, labels.clone());
     let matrix_of = |l: usize| -> Vec<f64> {
         let data = trainee.feedback[&format!("feedback.{l}")].clone();
         data.convert::<f64>().into_vec().expect("f64 values")

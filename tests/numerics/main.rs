@@ -4,5 +4,6 @@ mod agreement;
 mod common;
 mod golden;
 mod identities;
+mod kernels;
 mod layer_norm;
 mod lillicrap;

@@ -1,0 +1,194 @@
+//! The operations on the CPU: one pass over memory each, in place where nobody else holds the
+//! tensor, matrix products without copies or transposed layouts, and vector instructions that are
+//! chosen at run time.
+
+mod product;
+mod rows;
+
+use super::{AdamW, Affine, Kernels, LAYER_NORM_EPSILON, Moments, NormGradients, ScaleShift};
+use burn::backend::Flex;
+use burn::tensor::{Bytes, DType, Shape, Tensor, TensorPrimitive};
+use burn_flex::{FlexTensor, Layout};
+use product::{Matrix, product, product_onto};
+
+const EPSILON: f32 = LAYER_NORM_EPSILON as f32;
+
+/// The values of a tensor in row-major order.
+struct Host(FlexTensor);
+
+impl Host {
+    fn of<const D: usize>(tensor: Tensor<Flex, D>) -> Self {
+        Self(tensor.into_primitive().tensor().to_contiguous())
+    }
+
+    fn values(&self) -> &[f32] {
+        self.0.as_slice().expect("contiguous and f32")
+    }
+
+    /// The values to write over: the tensor's own where nobody else holds it, else a copy.
+    fn values_mut(&mut self) -> &mut [f32] {
+        self.0.storage_mut()
+    }
+
+    fn tensor<const D: usize>(self) -> Tensor<Flex, D> {
+        Tensor::from_primitive(TensorPrimitive::Float(self.0))
+    }
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<Flex, D> {
+    let layout = Layout::contiguous(Shape::from(shape));
+    Host(FlexTensor::new(Bytes::from_elems(values), layout, DType::F32)).tensor()
+}
+
+impl Kernels for Flex {
+    fn affine(x: Tensor<Self, 2>, map: Affine<Self>) -> Tensor<Self, 2> {
+        let ([n, inputs], [_, outputs]) = (x.dims(), map.weight.dims());
+        let (x, weight, bias) = (Host::of(x), Host::of(map.weight), Host::of(map.bias));
+        let y = bias.values().repeat(n);
+        let x = Matrix::new(x.values(), n, inputs);
+        let y = product_onto(y, x, Matrix::new(weight.values(), inputs, outputs));
+        tensor(y, [n, outputs])
+    }
+
+    fn affine_backward_x(weight: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let ([inputs, outputs], [n, _]) = (weight.dims(), dy.dims());
+        let (weight, dy) = (Host::of(weight), Host::of(dy));
+        let transposed = Matrix::new(weight.values(), inputs, outputs).transposed();
+        tensor(product(Matrix::new(dy.values(), n, outputs), transposed), [n, inputs])
+    }
+
+    fn affine_backward_weight(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let ([n, inputs], [_, outputs]) = (x.dims(), dy.dims());
+        let (x, dy) = (Host::of(x), Host::of(dy));
+        let transposed = Matrix::new(x.values(), n, inputs).transposed();
+        tensor(product(transposed, Matrix::new(dy.values(), n, outputs)), [inputs, outputs])
+    }
+
+    fn sum_rows(dy: Tensor<Self, 2>) -> Tensor<Self, 1> {
+        let [_, outputs] = dy.dims();
+        let mut sum = vec![0.0; outputs];
+        rows::sum(Host::of(dy).values(), &mut sum);
+        tensor(sum, [outputs])
+    }
+
+    fn exact_gelu(x: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let dims = x.dims();
+        let x = Host::of(x);
+        let mut y = vec![0.0; x.values().len()];
+        rows::gelu(x.values(), &mut y);
+        tensor(y, dims)
+    }
+
+    fn exact_gelu_backward(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let (x, mut dy) = (Host::of(x), Host::of(dy));
+        rows::gelu_backward(x.values(), dy.values_mut());
+        dy.tensor()
+    }
+
+    fn layer_norm_rows(x: Tensor<Self, 2>, norm: ScaleShift<Self>) -> Tensor<Self, 2> {
+        let dims = x.dims();
+        let (x, gamma, beta) = (Host::of(x), Host::of(norm.gamma), Host::of(norm.beta));
+        let mut y = vec![0.0; x.values().len()];
+        let norm = rows::Norm { gamma: gamma.values(), beta: beta.values() };
+        rows::layer_norm(x.values(), norm, EPSILON, &mut y);
+        tensor(y, dims)
+    }
+
+    fn layer_norm_rows_backward(
+        x: Tensor<Self, 2>,
+        gamma: Tensor<Self, 1>,
+        dy: Tensor<Self, 2>,
+        wants_x: bool,
+    ) -> NormGradients<Self> {
+        let [_, d] = x.dims();
+        let (x, gamma, mut dy) = (Host::of(x), Host::of(gamma), Host::of(dy));
+        let (mut dgamma, mut dbeta) = (vec![0.0; d], vec![0.0; d]);
+        let into = rows::Norm { gamma: &mut dgamma[..], beta: &mut dbeta[..] };
+        rows::layer_norm_backward(x.values(), gamma.values(), EPSILON, dy.values_mut(), into);
+        NormGradients {
+            x: wants_x.then(|| dy.tensor()),
+            gamma: tensor(dgamma, [d]),
+            beta: tensor(dbeta, [d]),
+        }
+    }
+
+    fn behind_scale_shift(
+        norm: ScaleShift<Self>,
+        weight: Tensor<Self, 2>,
+        g: Tensor<Self, 2>,
+        dbias: Tensor<Self, 1>,
+    ) -> (NormGradients<Self>, Tensor<Self, 2>) {
+        let [d, _] = weight.dims();
+        let (gamma, beta) = (Host::of(norm.gamma), Host::of(norm.beta));
+        let (weight, mut g, dbias) = (Host::of(weight), Host::of(g), Host::of(dbias));
+        let (mut dgamma, mut dbeta) = (vec![0.0; d], vec![0.0; d]);
+        let norm = rows::Norm { gamma: gamma.values(), beta: beta.values() };
+        let into = rows::Norm { gamma: &mut dgamma[..], beta: &mut dbeta[..] };
+        rows::behind_scale_shift(norm, weight.values(), g.values_mut(), dbias.values(), into);
+        let (gamma, beta) = (tensor(dgamma, [d]), tensor(dbeta, [d]));
+        (NormGradients { x: None, gamma, beta }, g.tensor())
+    }
+
+    fn inner_product(x: Tensor<Self, 2>, credit: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 1> {
+        let tokens = x.dims()[0] / credit.dims()[0];
+        let d = x.dims()[1];
+        let (x, credit) = (Host::of(x), Host::of(credit));
+        let sum = rows::inner_product(x.values(), credit.values(), tokens, d);
+        tensor(vec![(sum * scale) as f32], [1])
+    }
+
+    fn inner_product_backward(
+        credit: Tensor<Self, 2>,
+        tokens: usize,
+        g: Tensor<Self, 1>,
+        scale: f64,
+    ) -> Tensor<Self, 2> {
+        let [n, d] = credit.dims();
+        let factor = Host::of(g).values()[0] * scale as f32;
+        let credit = Host::of(credit);
+        let mut dx = Vec::with_capacity(n * tokens * d);
+        for row in credit.values().chunks_exact(d.max(1)) {
+            for _ in 0..tokens {
+                dx.extend(row.iter().map(|a| a * factor));
+            }
+        }
+        tensor(dx, [n * tokens, d])
+    }
+
+    fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
+        let [_, tokens] = x.dims();
+        let mut x = Host::of(x);
+        rows::softmax(x.values_mut(), tokens, scale as f32);
+        x.tensor()
+    }
+
+    fn scaled_softmax_backward(
+        y: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        scale: f64,
+    ) -> Tensor<Self, 2> {
+        let [_, tokens] = y.dims();
+        let (y, mut dy) = (Host::of(y), Host::of(dy));
+        rows::softmax_backward(y.values(), dy.values_mut(), tokens, scale as f32);
+        dy.tensor()
+    }
+
+    fn adamw(
+        adamw: AdamW,
+        parameter: Tensor<Self, 1>,
+        gradient: Tensor<Self, 1>,
+        moments: Option<Moments<Self>>,
+    ) -> (Tensor<Self, 1>, Moments<Self>) {
+        let [count] = parameter.dims();
+        let zeros = || tensor(vec![0.0; count], [count]);
+        let moments =
+            moments.unwrap_or_else(|| Moments { time: 0, first: zeros(), second: zeros() });
+        let time = moments.time + 1;
+        let (mut first, mut second) = (Host::of(moments.first), Host::of(moments.second));
+        let (mut parameter, gradient) = (Host::of(parameter), Host::of(gradient));
+        let step = rows::AdamWStep::new(&adamw, time);
+        let (m, v) = (first.values_mut(), second.values_mut());
+        rows::adamw(step, parameter.values_mut(), gradient.values(), m, v);
+        (parameter.tensor(), Moments { time, first: first.tensor(), second: second.tensor() })
+    }
+}

@@ -1,0 +1,227 @@
+//! The operations that a training step spends its time in. Each has a default that is composed of
+//! Burn's own operations, so that every backend has all of them, and a gradient that stands beside
+//! it; a backend may do them in fewer passes over memory. Implementations agree to rounding.
+
+mod adamw;
+mod differentiable;
+#[cfg(feature = "flex")]
+mod flex;
+mod normal;
+
+pub use adamw::{AdamW, Moments};
+pub use differentiable::Differentiable;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+/// ε of every LayerNorm (PyTorch's default).
+pub const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// A map x W + b: W [in, out], b [out].
+#[derive(Clone, Debug)]
+pub struct Affine<B: Backend> {
+    pub weight: Tensor<B, 2>,
+    pub bias: Tensor<B, 1>,
+}
+
+/// The scale γ and shift β [d] of a LayerNorm.
+#[derive(Clone, Debug)]
+pub struct ScaleShift<B: Backend> {
+    pub gamma: Tensor<B, 1>,
+    pub beta: Tensor<B, 1>,
+}
+
+/// What reaches the arguments of an [`Affine`] map, or of one behind a LayerNorm.
+pub struct AffineGradients<B: Backend> {
+    pub weight: Tensor<B, 2>,
+    pub bias: Tensor<B, 1>,
+}
+
+/// What reaches the arguments of a LayerNorm.
+pub struct NormGradients<B: Backend> {
+    /// Where it was asked for.
+    pub x: Option<Tensor<B, 2>>,
+    pub gamma: Tensor<B, 1>,
+    pub beta: Tensor<B, 1>,
+}
+
+/// The step's operations on matrices whose rows are samples (or tokens of samples).
+pub trait Kernels: Backend {
+    /// x W + b: [n, out] of x [n, in].
+    fn affine(x: Tensor<Self, 2>, map: Affine<Self>) -> Tensor<Self, 2> {
+        x.matmul(map.weight) + map.bias.unsqueeze_dim(0)
+    }
+
+    /// dy Wᵀ: what reaches x.
+    fn affine_backward_x(weight: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        dy.matmul(weight.transpose())
+    }
+
+    /// xᵀ dy: what reaches W.
+    fn affine_backward_weight(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        x.transpose().matmul(dy)
+    }
+
+    /// The sum of dy over its rows: what reaches b.
+    fn sum_rows(dy: Tensor<Self, 2>) -> Tensor<Self, 1> {
+        dy.sum_dim(0).squeeze_dim(0)
+    }
+
+    /// GELU(x) = x Φ(x) (Hendrycks & Gimpel 2016), exact. Burn 0.21's own `gelu` has the exact
+    /// value on every backend, but on two of them the derivative of the tanh approximation: an
+    /// audit against the true gradient cannot use it.
+    fn exact_gelu(x: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        x.clone() * normal_cdf(x)
+    }
+
+    /// dy (Φ(x) + x φ(x)): what reaches x.
+    fn exact_gelu_backward(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let density = x.clone().square().mul_scalar(-0.5).exp();
+        let density = density.mul_scalar(1.0 / (2.0 * PI).sqrt());
+        dy * (normal_cdf(x.clone()) + x * density)
+    }
+
+    /// LN(x) = (x − mean)/√(var + ε) · γ + β over the features of each row, var divided by d.
+    fn layer_norm_rows(x: Tensor<Self, 2>, norm: ScaleShift<Self>) -> Tensor<Self, 2> {
+        let (normed, _) = standardise(x);
+        normed * norm.gamma.unsqueeze_dim(0) + norm.beta.unsqueeze_dim(0)
+    }
+
+    /// What reaches the arguments of [`Kernels::layer_norm_rows`]; x only if `wants_x`.
+    fn layer_norm_rows_backward(
+        x: Tensor<Self, 2>,
+        gamma: Tensor<Self, 1>,
+        dy: Tensor<Self, 2>,
+        wants_x: bool,
+    ) -> NormGradients<Self> {
+        let (normed, inverse) = standardise(x);
+        let gradient = NormGradients {
+            x: None,
+            gamma: Self::sum_rows(dy.clone() * normed.clone()),
+            beta: Self::sum_rows(dy.clone()),
+        };
+        let x = wants_x.then(|| {
+            let g = dy * gamma.unsqueeze_dim(0);
+            let along = (g.clone() * normed.clone()).mean_dim(1);
+            (g.clone() - g.mean_dim(1) - normed * along) * inverse
+        });
+        NormGradients { x, ..gradient }
+    }
+
+    /// LN(x) W + b.
+    fn normed_affine(
+        x: Tensor<Self, 2>,
+        norm: ScaleShift<Self>,
+        map: Affine<Self>,
+    ) -> Tensor<Self, 2> {
+        Self::affine(Self::layer_norm_rows(x, norm), map)
+    }
+
+    /// What reaches the arguments of [`Kernels::normed_affine`]; x only if `wants_x`. Under a
+    /// local rule nobody asks for x. Then one product G = x̂ᵀ dy, x̂ the rows before scale and
+    /// shift, gives all the rest, and the product dy Wᵀ is saved:
+    /// ∂W = γ ⊙ G + β ⊗ Σdy, ∂γ_j = Σ_k W_jk G_jk, ∂β = W Σdy.
+    fn normed_affine_backward(
+        x: Tensor<Self, 2>,
+        norm: ScaleShift<Self>,
+        weight: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        wants_x: bool,
+    ) -> (NormGradients<Self>, AffineGradients<Self>) {
+        let bias = Self::sum_rows(dy.clone());
+        if wants_x {
+            let dz = Self::affine_backward_x(weight, dy.clone());
+            let z = Self::layer_norm_rows(x.clone(), norm.clone());
+            let through = Self::layer_norm_rows_backward(x, norm.gamma, dz, true);
+            return (
+                through,
+                AffineGradients { weight: Self::affine_backward_weight(z, dy), bias },
+            );
+        }
+        let (ones, zeros) = (norm.gamma.ones_like(), norm.gamma.zeros_like());
+        let plain = Self::layer_norm_rows(x, ScaleShift { gamma: ones, beta: zeros });
+        let g = Self::affine_backward_weight(plain, dy);
+        let (through, weight) = Self::behind_scale_shift(norm, weight, g, bias.clone());
+        (through, AffineGradients { weight, bias })
+    }
+
+    /// ∂γ, ∂β and ∂W of [`Kernels::normed_affine_backward`], of G and Σdy.
+    fn behind_scale_shift(
+        norm: ScaleShift<Self>,
+        weight: Tensor<Self, 2>,
+        g: Tensor<Self, 2>,
+        dbias: Tensor<Self, 1>,
+    ) -> (NormGradients<Self>, Tensor<Self, 2>) {
+        let [d, _] = weight.dims();
+        let gamma = (weight.clone() * g.clone()).sum_dim(1).reshape([d]);
+        let beta = weight.matmul(dbias.clone().unsqueeze_dim(1)).reshape([d]);
+        let shifted = norm.beta.unsqueeze_dim::<2>(1) * dbias.unsqueeze_dim(0);
+        let weight = g * norm.gamma.unsqueeze_dim(1) + shifted;
+        (NormGradients { x: None, gamma, beta }, weight)
+    }
+
+    /// `scale` · Σ ⟨x_i, a_i⟩ of x [n · tokens, d] and a credit a [n, d], which every token of a
+    /// sample shares and no gradient passes: [1].
+    fn inner_product(x: Tensor<Self, 2>, credit: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 1> {
+        let ([rows, d], [n, _]) = (x.dims(), credit.dims());
+        (x.reshape([n, rows / n, d]) * credit.unsqueeze_dim(1)).sum().mul_scalar(scale)
+    }
+
+    /// `scale` · g · a for each token: what reaches x; g [1].
+    fn inner_product_backward(
+        credit: Tensor<Self, 2>,
+        tokens: usize,
+        g: Tensor<Self, 1>,
+        scale: f64,
+    ) -> Tensor<Self, 2> {
+        let [n, d] = credit.dims();
+        let each = credit * g.mul_scalar(scale).unsqueeze_dim(0);
+        each.unsqueeze_dim::<3>(1).expand([n, tokens, d]).reshape([n * tokens, d])
+    }
+
+    /// softmax over the last dimension of `scale` · x: [n, tokens].
+    fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
+        burn::tensor::activation::softmax(x.mul_scalar(scale), 1)
+    }
+
+    /// `scale` · y ⊙ (dy − Σ_j y_j dy_j): what reaches x, y the softmax itself.
+    fn scaled_softmax_backward(
+        y: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        scale: f64,
+    ) -> Tensor<Self, 2> {
+        let along = (y.clone() * dy.clone()).sum_dim(1);
+        (y * (dy - along)).mul_scalar(scale)
+    }
+
+    /// One parameter after a step of AdamW, and its moments.
+    fn adamw(
+        adamw: AdamW,
+        parameter: Tensor<Self, 1>,
+        gradient: Tensor<Self, 1>,
+        moments: Option<Moments<Self>>,
+    ) -> (Tensor<Self, 1>, Moments<Self>) {
+        adamw::composed(adamw, parameter, gradient, moments)
+    }
+}
+
+/// Φ(x) = (1 + erf(x/√2))/2.
+fn normal_cdf<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    x.mul_scalar(FRAC_1_SQRT_2).erf().add_scalar(1.0).mul_scalar(0.5)
+}
+
+/// The rows with mean 0 and variance 1, and 1/√(var + ε) of each.
+fn standardise<B: Backend>(x: Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    let centred = x.clone() - x.mean_dim(1);
+    let variance = centred.clone().square().mean_dim(1);
+    let inverse = variance.add_scalar(LAYER_NORM_EPSILON).sqrt().recip();
+    (centred * inverse.clone(), inverse)
+}
+
+#[cfg(feature = "ndarray")]
+impl Kernels for burn::backend::NdArray<f32> {}
+#[cfg(feature = "ndarray")]
+impl Kernels for burn::backend::NdArray<f64> {}
+#[cfg(feature = "cuda")]
+impl Kernels for burn::backend::Cuda {}

@@ -1,0 +1,24 @@
+//! An affine map of rows: x W + b.
+
+use crate::backend::{Affine, Kernels};
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// weight [in, out], bias [out].
+#[derive(Module, Debug)]
+pub struct Linear<B: Backend> {
+    pub weight: Param<Tensor<B, 2>>,
+    pub bias: Param<Tensor<B, 1>>,
+}
+
+impl<B: Kernels> Linear<B> {
+    /// [n, out] of [n, in].
+    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        B::affine(x, self.map())
+    }
+
+    pub(super) fn map(&self) -> Affine<B> {
+        Affine { weight: self.weight.val(), bias: self.bias.val() }
+    }
+}
