@@ -21,6 +21,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -47,9 +48,10 @@ class Team:
         self.name = f"{form}, {processes} process{'es' * (processes > 1)} x {threads} thread{'s' * (threads > 1)}"
         self.peak = 0.0
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+        self.said = tempfile.TemporaryFile("w+")
         self.members = [
             subprocess.Popen([*command, "--threads", str(threads), "--wait"], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+                             stdout=subprocess.PIPE, stderr=self.said, text=True, env=environment)
             for _ in range(processes)
         ]
         self.answers()  # each says that it is ready
@@ -57,9 +59,9 @@ class Team:
     def answers(self):
         lines = [member.stdout.readline() for member in self.members]
         if not all(lines):
-            said = [m.stderr.read().strip().splitlines()[-1:] for m, line in zip(self.members, lines) if not line]
             self.end()
-            raise Failed(f"{self.name}: {' '.join(said[0]) or 'ended without a word'}")
+            self.said.seek(0)
+            raise Failed(f"{self.name}: {' '.join(self.said.read().split()) or 'ended without a word'}")
         return [json.loads(line) for line in lines]
 
     def measure(self):

@@ -201,23 +201,25 @@ SHIFT = (torch.tensor(MEAN) / torch.tensor(STD)).view(1, 3, 1, 1)
 
 
 def augmented(pixels, index, corner, mirrored):
-    """RandomCrop(32, padding 4), RandomHorizontalFlip and normalisation of a batch, on its bytes as far as possible."""
-    padded = F.pad(pixels[index], (PAD, PAD, PAD, PAD))
-    windows = padded.unfold(2, 32, 1).unfold(3, 32, 1)
-    crops = windows[torch.arange(len(index)), :, corner[0], corner[1]]
-    crops = torch.where(mirrored, crops.flip(-1), crops)
-    return crops.to(torch.float32).mul_(SCALE).sub_(SHIFT)
+    """RandomCrop(32, padding 4), RandomHorizontalFlip and normalisation of a batch: crop and flip are one gather of
+    bytes, which took half the time of an unfolded view and a `where` on its mirror image."""
+    side = 32 + 2 * PAD
+    padded = F.pad(pixels[index], (PAD, PAD, PAD, PAD)).view(len(index), 3, side * side)
+    columns = torch.where(mirrored, torch.arange(31, -1, -1), torch.arange(32))
+    rows = (corner[0, :, None] + torch.arange(32)) * side
+    places = (rows[:, :, None] + (corner[1, :, None] + columns)[:, None, :]).view(-1, 1, 32 * 32).expand(-1, 3, -1)
+    return padded.gather(2, places).view(-1, 3, 32, 32).to(torch.float32).mul_(SCALE).sub_(SHIFT)
 
 
-def batches(pixels, labels, augment):
+def batches(pixels, labels):
     """Endless epochs of shuffled, augmented batches; the last, smaller batch of an epoch is left out."""
     while True:
         order = torch.randperm(len(labels))
         for start in range(0, len(order) - BATCH + 1, BATCH):
             index = order[start : start + BATCH]
             corner = torch.randint(0, 2 * PAD + 1, (2, BATCH))
-            mirrored = torch.rand(BATCH, 1, 1, 1) < 0.5
-            yield augment(pixels, index, corner, mirrored), labels[index]
+            mirrored = torch.rand(BATCH, 1) < 0.5
+            yield augmented(pixels, index, corner, mirrored), labels[index]
 
 
 # ---------------------------------------------------------------------------------------------------- measurement
@@ -241,7 +243,7 @@ def train(options):
     net = build(kind, sizes)
     trainer = Trainer(net, options.rule, wrap)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.01, fused=True)
-    stream = batches(pixels, labels, wrap(augmented))
+    stream = batches(pixels, labels)
     epoch = len(labels) // BATCH
     losses, hits, total, first = [], torch.zeros((), dtype=torch.long), 0, None
 

@@ -77,7 +77,7 @@ struct Sizes {
 ///
 /// - nothing differentiates the images;
 /// - a local rule differentiates no block's input. The gradient of a LayerNorm's γ under a Linear
-///   needs none either: it follows from that Linear's dW, as the row sums of W ∘ dW/γ.
+///   needs none either: it is the row sums of W ∘ (dW − β dbᵀ) / γ, of that Linear's dW and db.
 pub fn work(net: Net, config: &Config, classes: usize, parameters: usize) -> Work {
     let sizes = Sizes {
         batch: config.batch_size,
