@@ -47,7 +47,7 @@ class Team:
         processes, threads = layout
         self.name = f"{form}, {processes} process{'es' * (processes > 1)} x {threads} thread{'s' * (threads > 1)}"
         self.peak = 0.0
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), RUST_BACKTRACE="0")
         self.said = tempfile.TemporaryFile("w+")
         self.members = [
             subprocess.Popen([*command, "--threads", str(threads), "--wait"], stdin=subprocess.PIPE,
@@ -61,7 +61,7 @@ class Team:
         if not all(lines):
             self.end()
             self.said.seek(0)
-            raise Failed(f"{self.name}: {' '.join(self.said.read().split()) or 'ended without a word'}")
+            raise Failed(f"{self.name}: {(self.said.read().split("\n\n")[0].strip().splitlines() or ["ended without a word"])[-1]}")
         return [json.loads(line) for line in lines]
 
     def measure(self):
