@@ -81,7 +81,10 @@ pub fn controls<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Re
 
 /// The cosines under fresh feedback: the rule's own credit on the same batches, drawn `null_draws`
 /// times from the streams `control/null/<draw>`.
-fn null<B: Differentiable>(
+///
+/// # Errors
+/// If the fresh feedback does not fit the network: never for a validated configuration.
+pub fn null<B: Differentiable>(
     subject: &Subject<B>,
     probe: &Probe<B>,
 ) -> Result<Result<NullCalibration, Unmeasured>> {
@@ -139,7 +142,13 @@ fn descended(config: &Config, doubles: &Doubles) -> Control<Descent> {
 
 /// Ranks of credit and reference gradient at each layer, and of each weight matrix's change since
 /// initialisation.
-fn ranks<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Result<Ranks, Unmeasured> {
+///
+/// # Errors
+/// What of the trace is missing.
+pub fn ranks<B: Differentiable>(
+    subject: &Subject<B>,
+    probe: &Probe<B>,
+) -> Result<Ranks, Unmeasured> {
     let Subject { parameters, config, data, device, .. } = subject;
     let mut matrices = ranks_of_trace(&probe.trace)?;
     let initial = export(&Net::<B>::new(config, data.provenance.classes, device));

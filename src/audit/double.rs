@@ -83,7 +83,7 @@ impl Task for InDouble<'_> {
 /// The mean loss before and after one step of each block, along the update that the rule gives it
 /// and along backpropagation's, both of length `descent_step` · ‖θ_l‖ and measured on the samples
 /// that gave the updates.
-fn descent<B: Differentiable>(
+pub fn descent<B: Differentiable>(
     net: &Net<B>,
     rule: &Rule<B::InnerBackend>,
     config: &Config,

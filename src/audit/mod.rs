@@ -1,9 +1,9 @@
 //! One checkpoint's audit: load it, probe it on the data it was trained on, hold it against its
 //! frozen twin, judge it.
 
-mod controls;
-mod double;
-mod rerun;
+pub mod controls;
+pub mod double;
+pub mod rerun;
 
 use crate::backend::{self, Differentiable, Task};
 use crate::config::{Config, Method};

@@ -183,6 +183,11 @@ impl<'a, B: Differentiable> Session<'a, B> {
         self.trainee.net()
     }
 
+    /// How far the run has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Steps of one epoch: the last batch may be smaller.
     fn steps(&self) -> usize {
         self.data.train.len().div_ceil(self.config.batch_size)
@@ -206,13 +211,13 @@ impl<'a, B: Differentiable> Session<'a, B> {
             let epoch = self.progress.epoch + 1;
             let done = (self.progress.epoch * self.steps() + self.progress.step) as u64;
             reporter.at(epoch, done);
-            if !self.train_epoch(epoch, reporter)? {
+            if !self.train_epoch(epoch, reporter, interrupt::asked)? {
                 self.checkpoint().save(&self.dir.checkpoint())?;
                 return Ok(Outcome::Interrupted { epoch });
             }
             let metrics = self.measure(epoch)?;
             reporter.epoch(&metrics);
-            self.progress = Progress { epoch, ..Progress::default() };
+            self.end_epoch(epoch);
             self.dir.append_metrics(&metrics)?;
             self.checkpoint().save(&self.dir.checkpoint())?;
             self.keep(epoch)?;
@@ -221,32 +226,29 @@ impl<'a, B: Differentiable> Session<'a, B> {
         Ok(Outcome::Finished { diverged: self.diverged.clone() })
     }
 
-    /// Trains the rest of an epoch; `false` where an interrupt stopped it.
-    fn train_epoch(&mut self, epoch: usize, reporter: &Reporter) -> Result<bool> {
+    /// Trains the rest of `epoch`; `false` where `stop`, which is asked before every step, ended it.
+    ///
+    /// # Errors
+    /// As [`Session::train_batch`].
+    pub fn train_epoch(
+        &mut self,
+        epoch: usize,
+        reporter: &Reporter,
+        mut stop: impl FnMut() -> bool,
+    ) -> Result<bool> {
         let order = epoch_order(self.config.seed, epoch, self.data.train.len());
-        let options = StepOptions::of(self.config);
         let rate = learning_rate(self.config, epoch);
         let before = self.progress.seconds;
         let start = Instant::now();
         let batches = order.chunks(self.config.batch_size).enumerate().skip(self.progress.step);
         for (k, indices) in batches {
-            if interrupt::asked() {
+            if stop() {
                 self.settle();
                 return Ok(false);
             }
             let (images, labels) = self.batch(epoch, k, indices);
-            let (net, rule) = (self.trainee.net(), &self.trainee.rule);
-            let Step { loss, logits, gradients } =
-                step(net, rule, images, labels.clone(), &options);
-            let lost = without_gradient(net, &gradients);
-            ensure!(
-                lost.is_empty(),
-                "epoch {epoch}, step {k}: no gradient reached {}",
-                lost.join(", ")
-            );
-            self.trainee.update(|net| self.optimizer.step(net, gradients, rate));
-            let hits = hits(logits, labels.inner());
-            self.pending.push(Pending { loss, hits, samples: indices.len() });
+            self.train_batch(images, labels, rate)
+                .with_context(|| format!("epoch {epoch}, step {k}"))?;
             self.progress.step = k + 1;
             self.progress.seconds = before + start.elapsed().as_secs_f64();
             let look = reporter.is_shown() && k % LOOK_EVERY == 0;
@@ -255,6 +257,32 @@ impl<'a, B: Differentiable> Session<'a, B> {
         self.settle();
         self.progress.seconds = before + start.elapsed().as_secs_f64();
         Ok(true)
+    }
+
+    /// One step of rule and optimiser on images [N, 3072] and labels [N].
+    ///
+    /// # Errors
+    /// If a parameter that is trained received no gradient.
+    pub fn train_batch(
+        &mut self,
+        images: Tensor<B, 2>,
+        labels: Tensor<B, 1, Int>,
+        rate: f64,
+    ) -> Result<()> {
+        let options = StepOptions::of(self.config);
+        let [samples, _] = images.dims();
+        let (net, rule) = (self.trainee.net(), &self.trainee.rule);
+        let Step { loss, logits, gradients } = step(net, rule, images, labels.clone(), &options);
+        let lost = without_gradient(net, &gradients);
+        ensure!(lost.is_empty(), "no gradient reached {}", lost.join(", "));
+        self.trainee.update(|net| self.optimizer.step(net, gradients, rate));
+        self.pending.push(Pending { loss, hits: hits(logits, labels.inner()), samples });
+        Ok(())
+    }
+
+    /// Closes `epoch`: the next one's sums begin at zero.
+    pub fn end_epoch(&mut self, epoch: usize) {
+        self.progress = Progress { epoch, ..Progress::default() };
     }
 
     fn batch(&self, epoch: usize, k: usize, indices: &[u32]) -> (Tensor<B, 2>, Tensor<B, 1, Int>) {
@@ -279,7 +307,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
     }
 
     /// Loss, accuracy and samples a second of the epoch so far.
-    fn running(&mut self) -> (f64, f64, f64) {
+    pub fn running(&mut self) -> (f64, f64, f64) {
         self.settle();
         let p = &self.progress;
         let seen = p.seen as f64;
@@ -326,7 +354,8 @@ impl<'a, B: Differentiable> Session<'a, B> {
         self.checkpoint().save(&path)
     }
 
-    fn checkpoint(&self) -> Checkpoint {
+    /// The state between two steps.
+    pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             config: self.config.clone(),
             data: self.data.provenance.clone(),
