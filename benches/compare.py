@@ -61,7 +61,8 @@ class Team:
         if not all(lines):
             self.end()
             self.said.seek(0)
-            raise Failed(f"{self.name}: {(self.said.read().split("\n\n")[0].strip().splitlines() or ["ended without a word"])[-1]}")
+            why = self.said.read().strip().splitlines()
+            raise Failed(f"{self.name}: {why[-1] if why else 'ended without a word'}")
         return [json.loads(line) for line in lines]
 
     def measure(self):
