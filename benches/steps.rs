@@ -235,7 +235,14 @@ fn bench_single(bencher: Bencher, what: Single) {
             let Self { bencher, what, config, data, checkpoint } = self;
             let trainee = &Trainee::<B>::from_checkpoint(checkpoint, &device)?;
             let parameters = &export(trainee.net());
-            let subject = Subject { trainee, parameters, config, data, device: &device };
+            let subject = Subject {
+                trainee,
+                parameters,
+                config,
+                data,
+                device: &device,
+                start_is_known: true,
+            };
             let probed = probe(trainee.net(), &trainee.rule, config, data, &device)?;
             bencher.bench_local(|| what.measure(&subject, &probed));
             Ok(())

@@ -23,15 +23,18 @@
 //! | [`model`] | `embed → blocks → readout` networks, one file each, their named parameters, the loss |
 //! | [`credit`] | one file a credit rule: the equation on top, the rule below |
 //! | [`train`] | the step, the loop, optimiser groups, schedule, checkpoint, run directory |
+//! | [`import`] | PyTorch state dicts as checkpoints: readers for untrusted files, names, shapes |
 //! | [`probe`] | runs a network over evaluation batches and fills a `LayerTrace` |
 //! | [`trace`] | `LayerTrace`: the one place where the two worlds meet |
 //! | [`diagnostics`] | one file a diagnostic or control, each citing its definition |
 //! | [`verdict`] | thresholds with their calibration ranges, statuses, the rule, reasons as sentences |
 //! | [`audit`] | one checkpoint's audit: load, probe, controls, find its frozen twin, judge |
 //! | [`stats`] | mean, sample standard deviation, median, interval, correlation |
+//! | [`files`] | artefacts are written whole or not at all, and read within bounds |
 //! | [`failure`] | which failures are the user's words, and so a usage error |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
+//! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
 //! | [`report`] | one result, one small file a format |
 //! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
 //! | [`backend`] | which devices exist, probing CUDA, the step's own operations, and the only place where concrete backends are named |
@@ -44,10 +47,13 @@ pub mod credit;
 pub mod data;
 pub mod diagnostics;
 pub mod failure;
+pub mod files;
+pub mod import;
 pub mod model;
 pub mod number;
 pub mod pitfalls;
 pub mod probe;
+pub mod regress;
 pub mod report;
 pub mod rng;
 pub mod stats;
@@ -59,4 +65,9 @@ pub mod verdict;
 /// Lower-case hexadecimal of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The time in UTC, to the second (RFC 3339).
+pub fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -67,12 +67,18 @@ pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
     xy / (xx.sqrt() * yy.sqrt())
 }
 
-/// A confidence interval of a mean, in the unit of the values; `[low, high]` in artefacts.
+/// An interval in the unit of the values; `[low, high]` in artefacts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(into = "[Number; 2]")]
 pub struct Interval {
     pub low: f64,
     pub high: f64,
+}
+
+impl Interval {
+    fn around(centre: f64, half: f64) -> Self {
+        Self { low: centre - half, high: centre + half }
+    }
 }
 
 impl From<Interval> for [Number; 2] {
@@ -86,14 +92,23 @@ impl From<Interval> for [Number; 2] {
 /// t is 4.3.
 pub fn interval_95(values: &[f64]) -> Option<Interval> {
     let n = values.len() as f64;
-    let half = t_975(n - 1.0) * sample_std(values)? / n.sqrt();
-    let centre = mean(values);
-    Some(Interval { low: centre - half, high: centre + half })
+    let half = t_quantile(0.975, n - 1.0) * sample_std(values)? / n.sqrt();
+    Some(Interval::around(mean(values), half))
 }
 
-/// The .975 quantile of Student's t.
-fn t_975(freedom: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |t| t.inverse_cdf(0.975))
+/// Two-sided interval for one more draw of what the values were drawn from, about normal (Student's
+/// t; Hahn & Meeker 1991, §4.7): mean ± t((1 + confidence)/2, n − 1) · s · √(1 + 1/n). An interval of
+/// the mean would shrink with n and leave single draws outside. `None` for fewer than two values.
+pub fn prediction_interval(values: &[f64], confidence: f64) -> Option<Interval> {
+    let n = values.len() as f64;
+    let t = t_quantile((1.0 + confidence) / 2.0, n - 1.0);
+    let half = t * sample_std(values)? * (1.0 + 1.0 / n).sqrt();
+    Some(Interval::around(mean(values), half))
+}
+
+/// The quantile of Student's t at the probability `p`.
+fn t_quantile(p: f64, freedom: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |t| t.inverse_cdf(p))
 }
 
 /// Mean and sample standard deviation of n values, such as one for each seed.
@@ -243,8 +258,8 @@ mod tests {
     #[test]
     fn the_quantiles_of_students_t_are_the_tabulated_ones() {
         // One and two degrees of freedom have closed forms: tan(.475 π) and .95 √(2/(1 − .95²)).
-        assert!((t_975(1.0) - (0.475 * std::f64::consts::PI).tan()).abs() < 1e-8);
-        assert!((t_975(2.0) - 0.95 * (2.0f64 / 0.0975).sqrt()).abs() < 1e-8);
+        assert!((t_quantile(0.975, 1.0) - (0.475 * std::f64::consts::PI).tan()).abs() < 1e-8);
+        assert!((t_quantile(0.975, 2.0) - 0.95 * (2.0f64 / 0.0975).sqrt()).abs() < 1e-8);
         // Abramowitz and Stegun, table 26.10, three decimals.
         for (freedom, quantile) in [
             (1.0, 12.706),
@@ -256,7 +271,7 @@ mod tests {
             (29.0, 2.045),
             (120.0, 1.980),
         ] {
-            assert!((t_975(freedom) - quantile).abs() <= 5.1e-4, "{freedom}");
+            assert!((t_quantile(0.975, freedom) - quantile).abs() <= 5.1e-4, "{freedom}");
         }
     }
 
@@ -270,6 +285,18 @@ mod tests {
         assert!((two.low + 11.706205).abs() < 1e-5 && (two.high - 13.706205).abs() < 1e-5);
         let same = interval_95(&[5.0, 5.0]).unwrap();
         assert_eq!((same.low, same.high), (5.0, 5.0));
+    }
+
+    #[test]
+    fn one_more_draw_is_expected_in_a_wider_interval_than_the_mean() {
+        // Mean 2, s = 1, t(.975, 2) = 4.302653, t(.995, 2) = 9.924843: times √(4/3).
+        let found = prediction_interval(&[1.0, 2.0, 3.0], 0.95).unwrap();
+        assert!((found.high - 2.0 - 4.968275).abs() < 1e-5, "{found:?}");
+        assert!((2.0 - found.low - 4.968275).abs() < 1e-5, "{found:?}");
+        let wide = prediction_interval(&[1.0, 2.0, 3.0], 0.99).unwrap();
+        assert!((wide.high - 2.0 - 11.460221).abs() < 1e-5, "{wide:?}");
+        assert_eq!(prediction_interval(&[1.0], 0.95), None);
+        assert!(prediction_interval(&[1.0, f64::NAN], 0.95).unwrap().low.is_nan());
     }
 
     #[test]

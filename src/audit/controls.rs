@@ -32,6 +32,8 @@ pub struct Subject<'a, B: Differentiable> {
     pub config: &'a Config,
     pub data: &'a Dataset,
     pub device: &'a B::Device,
+    /// Whether the configuration's seed drew the parameters that training began from.
+    pub start_is_known: bool,
 }
 
 /// Computes every control that the network allows.
@@ -140,8 +142,8 @@ fn descended(config: &Config, doubles: &Doubles) -> Control<Descent> {
     }
 }
 
-/// Ranks of credit and reference gradient at each layer, and of each weight matrix's change since
-/// initialisation.
+/// Ranks of credit and reference gradient at each layer, and, where the initial network is known, of
+/// each weight matrix's change since then.
 ///
 /// # Errors
 /// What of the trace is missing.
@@ -151,6 +153,9 @@ pub fn ranks<B: Differentiable>(
 ) -> Result<Ranks, Unmeasured> {
     let Subject { parameters, config, data, device, .. } = subject;
     let mut matrices = ranks_of_trace(&probe.trace)?;
+    if !subject.start_is_known {
+        return Ok(Ranks { matrices });
+    }
     let initial = export(&Net::<B>::new(config, data.provenance.classes, device));
     for (name, after) in parameters.iter() {
         let Some(before) = initial.get(name) else { continue };

@@ -1,9 +1,10 @@
-//! One checkpoint's audit: load it, probe it on the data it was trained on, hold it against its
-//! frozen twin, judge it.
+//! One run's audit: load its checkpoint, probe it on the data it was trained on, hold it against its
+//! frozen twin, judge it; or judge a trace that another program recorded.
 
 pub mod controls;
 pub mod double;
 pub mod rerun;
+mod traced;
 
 use crate::backend::{self, Differentiable, Task};
 use crate::config::{Config, Method};
@@ -12,6 +13,7 @@ use crate::diagnostics::controls::Controls;
 use crate::failure::usage;
 use crate::probe::probe;
 use crate::trace::LayerTrace;
+use crate::trace::file::Format;
 use crate::train::checkpoint::{Checkpoint, unpack};
 use crate::train::run_dir::{RunDir, Status};
 use crate::train::{Trainee, evaluate};
@@ -24,7 +26,7 @@ use std::rc::Rc;
 /// How checkpoints are audited.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The frozen twin's checkpoint; without it one is looked for beside the run.
+    /// The frozen twin; without it one is looked for beside the run, or in the trace's metadata.
     pub frozen: Option<PathBuf>,
     /// Where the CIFAR files lie, if not where they lay in training.
     pub data_dir: Option<PathBuf>,
@@ -34,7 +36,7 @@ pub struct Options {
     pub device: Option<(String, crate::config::BackendName)>,
 }
 
-/// Audits checkpoints, reading each dataset and each twin once.
+/// Audits checkpoints and traces, reading each dataset and each twin once.
 #[derive(Default)]
 pub struct Auditor {
     options: Options,
@@ -47,12 +49,15 @@ impl Auditor {
         Self { options, ..Self::default() }
     }
 
-    /// Audits the checkpoint at `path`.
+    /// Audits the trace or, where its name has no trace's ending, the checkpoint at `path`.
     ///
     /// # Errors
     /// Names the file: unreadable or damaged checkpoints, missing feedback matrices, other data
-    /// than in training, a frozen run of another network.
+    /// than in training, a frozen run of another network; traces whose arrays do not fit.
     pub fn audit(&mut self, path: &Path) -> Result<Audit> {
+        if let Some(format) = Format::of(path) {
+            return self.audit_trace(path, format);
+        }
         let checkpoint = self.load(path)?;
         let config = &checkpoint.config;
         let data = self.dataset(&checkpoint).with_context(|| path.display().to_string())?;
@@ -68,7 +73,7 @@ impl Auditor {
             stability: config.threshold_stability,
             depth_utility: config.threshold_depth_utility,
         };
-        Ok(judge(subject(path, &checkpoint), &trace, accuracy, frozen, &thresholds, controls))
+        Ok(judge(subject(path, &checkpoint), &trace, Some(accuracy), frozen, &thresholds, controls))
     }
 
     fn load(&self, path: &Path) -> Result<Checkpoint> {
@@ -91,13 +96,7 @@ impl Auditor {
             return Ok(data.clone());
         }
         let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
-        ensure!(
-            data.provenance.sha256 == wanted.sha256,
-            "trained on other data: {} with SHA-256 {}, found {}",
-            wanted.name,
-            wanted.sha256,
-            data.provenance.sha256
-        );
+        wanted.ensure_same(&data.provenance)?;
         let data = Rc::new(data);
         self.datasets.insert(wanted.sha256.clone(), data.clone());
         Ok(data)
@@ -113,39 +112,49 @@ impl Auditor {
         }
         let found = match &self.options.frozen {
             Some(given) => Some(given.clone()),
+            // What lies beside it shares neither its initialisation nor its data order.
+            None if checkpoint.imported.is_some() => None,
             None => find_twin(path, &checkpoint.config),
         };
         let Some(twin_path) = found else { return Ok(None) };
-        let twin = self.load(&twin_path)?;
         let named = twin_path.display();
+        if Format::of(&twin_path).is_some() {
+            return Err(usage(format!(
+                "--frozen {named}: the twin of a checkpoint is a checkpoint"
+            )));
+        }
+        let twin = self.load(&twin_path)?;
         check_twin(&checkpoint.config, &twin.config)
             .map_err(|problem| usage(format!("--frozen {named}: {problem}")))?;
         ensure!(
             twin.data.sha256 == checkpoint.data.sha256,
             "--frozen {named}: it was trained on other data"
         );
-        let accuracy = match self.accuracies.get(&twin_path) {
-            Some(&accuracy) => accuracy,
-            None => {
-                let data = self.dataset(&twin)?;
-                let task = Accuracy { checkpoint: &twin, data: &data };
-                let accuracy =
-                    backend::run(&twin.config, task).with_context(|| named.to_string())?;
-                self.accuracies.insert(twin_path.clone(), accuracy);
-                accuracy
-            }
-        };
         Ok(Some(FrozenBaseline {
-            accuracy,
-            method: format!(
-                "{}, seed {}, epoch {}",
-                twin.config.label(),
-                twin.config.seed,
-                twin.progress.epoch
-            ),
+            accuracy: self.twin_accuracy(&twin_path, &twin)?,
+            method: words(&twin),
             source: twin_path.display().to_string(),
         }))
     }
+
+    /// The test accuracy of the checkpoint at `path`, measured once.
+    fn twin_accuracy(&mut self, path: &Path, twin: &Checkpoint) -> Result<f64> {
+        if let Some(&accuracy) = self.accuracies.get(path) {
+            return Ok(accuracy);
+        }
+        let data = self.dataset(twin)?;
+        let task = Accuracy { checkpoint: twin, data: &data };
+        let accuracy =
+            backend::run(&twin.config, task).with_context(|| path.display().to_string())?;
+        self.accuracies.insert(path.to_path_buf(), accuracy);
+        Ok(accuracy)
+    }
+}
+
+/// Which run a checkpoint is, for the reader.
+fn words(checkpoint: &Checkpoint) -> String {
+    let Checkpoint { config, progress, .. } = checkpoint;
+    format!("{}, seed {}, epoch {}", config.label(), config.seed, progress.epoch)
 }
 
 fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
@@ -159,12 +168,15 @@ fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
         arch: config.arch.to_string(),
         dataset: config.dataset.name().into(),
         seed: Some(config.seed),
-        epoch: Some(checkpoint.progress.epoch as u64),
+        // Without `--epoch` an import knows of none.
+        epoch: Some(checkpoint.progress.epoch as u64)
+            .filter(|&epoch| epoch > 0 || checkpoint.imported.is_none()),
         epochs: Some(config.epochs as u64),
         label: config.label(),
         data_source: checkpoint.data.source.name().into(),
         is_baseline: config.is_baseline(),
         diverged,
+        imported: checkpoint.imported.as_ref().map(|i| i.file.clone()),
     }
 }
 
@@ -230,8 +242,14 @@ impl Task for Measurement<'_> {
         let probe = probe(trainee.net(), &trainee.rule, config, data, &device)?;
         let controls = if controls {
             let parameters = &unpack(&checkpoint.parameters)?;
-            let subject =
-                controls::Subject { trainee: &trainee, parameters, config, data, device: &device };
+            let subject = controls::Subject {
+                trainee: &trainee,
+                parameters,
+                config,
+                data,
+                device: &device,
+                start_is_known: checkpoint.imported.is_none(),
+            };
             Some(controls::controls(&subject, &probe)?)
         } else {
             None

@@ -107,9 +107,9 @@ impl<B: Differentiable> Rerun<B> {
 
     /// The loss of each sample once h_l is moved by `scale` · `by` where the probe measures.
     fn losses_shifted(&self, l: usize, by: &Matrix, scale: f64) -> Vec<f64> {
-        let moved = by.iter_rows().flatten().map(|v| (f64::from(*v) * scale) as f32).collect();
+        let moved = by.iter_rows().flatten().map(|v| v * scale).collect();
         let shape = [by.rows(), by.cols()];
-        let moved = float_tensor(TensorData::new::<f32, _>(moved, shape), &self.device);
+        let moved = float_tensor(TensorData::new::<f64, _>(moved, shape), &self.device);
         let hidden = shifted(self.hidden[l].clone(), moved, self.measure);
         losses(self.net.logits_from(l, hidden), &self.labels)
     }
@@ -122,7 +122,7 @@ impl<B: Differentiable> Rerun<B> {
         for _ in 0..rows {
             let row: Vec<f64> = (0..cols).map(|_| StandardNormal.sample(&mut stream)).collect();
             let norm = row.iter().map(|v| v * v).sum::<f64>().sqrt();
-            values.extend(row.iter().map(|v| (v / norm) as f32));
+            values.extend(row.iter().map(|v| v / norm));
         }
         Matrix::new(rows, cols, values)
     }
@@ -144,18 +144,17 @@ fn shifted<B: Backend>(h: Tensor<B, 3>, delta: Tensor<B, 2>, measure: Measure) -
 fn unit_rms(matrix: &Matrix) -> Matrix {
     let mut values = Vec::with_capacity(matrix.rows() * matrix.cols());
     for row in matrix.iter_rows() {
-        let square = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / row.len() as f64;
+        let square = row.iter().map(|v| v * v).sum::<f64>() / row.len() as f64;
         let scale = if square == 0.0 { 0.0 } else { 1.0 / square.sqrt() };
-        values.extend(row.iter().map(|v| (f64::from(*v) * scale) as f32));
+        values.extend(row.iter().map(|v| v * scale));
     }
     Matrix::new(matrix.rows(), matrix.cols(), values)
 }
 
 /// ⟨a_i, ε v_i⟩ of each sample.
 fn inner_products(a: &Matrix, v: &Matrix, epsilon: f64) -> Vec<f64> {
-    let product = |(a, v): (&[f32], &[f32])| {
-        epsilon * a.iter().zip(v).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>()
-    };
+    let product =
+        |(a, v): (&[f64], &[f64])| epsilon * a.iter().zip(v).map(|(x, y)| x * y).sum::<f64>();
     a.iter_rows().zip(v.iter_rows()).map(product).collect()
 }
 
@@ -187,7 +186,7 @@ mod tests {
     #[test]
     fn a_row_of_zeros_has_no_direction_to_nudge_along() {
         let scaled = unit_rms(&Matrix::new(2, 2, vec![3.0, -4.0, 0.0, 0.0]));
-        let rms = 12.5f32.sqrt();
+        let rms = 12.5f64.sqrt();
         assert_eq!(scaled.row(0), [3.0 / rms, -4.0 / rms]);
         assert_eq!(scaled.row(1), [0.0, 0.0]);
     }

@@ -7,6 +7,10 @@ use std::path::PathBuf;
 
 /// Show or verify the data files
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  fa-audit data info --data-dir ~/data       what is there
+  fa-audit data verify --data-dir ~/data     fails where it is not what was published")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,

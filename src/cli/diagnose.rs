@@ -9,7 +9,7 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Audit checkpoints: can these runs be believed?
+/// Audit checkpoints, and traces that other programs recorded: can these runs be believed?
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -17,14 +17,16 @@ Examples:
   fa-audit diagnose runs/*/checkpoint.mpk --json | jq .verdict
   fa-audit diagnose runs/dfa/epochs/*.mpk --fail-on walked-back
   fa-audit diagnose runs/dfa/checkpoint.mpk --controls
+  fa-audit diagnose trace.safetensors trace.npz --frozen frozen.npz
 
-Beside each checkpoint verdict.json and verdicts.csv are written; --out collects them elsewhere.")]
+Beside each file verdict.json and verdicts.csv are written; --out collects them elsewhere.")]
 pub struct Args {
-    /// Checkpoints
-    #[arg(required = true, value_name = "CHECKPOINT.mpk")]
+    /// Checkpoints; traces, which end in .safetensors or .npz
+    #[arg(required = true, value_name = "FILE")]
     inputs: Vec<PathBuf>,
-    /// The frozen run to compare with [default: a matching one beside the run]
-    #[arg(long, value_name = "CHECKPOINT.mpk")]
+    /// The frozen run to compare with [default: a matching one beside the run; of a trace its metadata
+    /// `frozen_accuracy`]
+    #[arg(long, value_name = "FILE")]
     frozen: Option<PathBuf>,
     /// Compute the controls, too: null calibration, perturbation correlation, nudging, descent test,
     /// float64 shadow, common mode, clamp, aggregations, ranks
@@ -33,7 +35,7 @@ pub struct Args {
     /// Where the CIFAR files lie [default: where they lay in training]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where verdict.json and verdicts.csv go [default: beside each checkpoint]
+    /// Where verdict.json and verdicts.csv go [default: beside each file]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// One JSON object a line on standard output, and nothing else

@@ -3,8 +3,11 @@
 mod audit;
 mod data;
 mod diagnose;
+mod import;
+mod man;
 mod options;
 mod pitfalls;
+mod regress;
 mod report;
 mod results;
 mod train;
@@ -24,6 +27,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// A verdict that `--fail-on` names.
 pub const VERDICT: u8 = 3;
+/// A metric left its baseline.
+pub const REGRESSION: u8 = 4;
 /// Interrupted; the state is saved.
 pub const INTERRUPTED: u8 = interrupt::EXIT_CODE as u8;
 
@@ -44,7 +49,7 @@ Examples:
   fa-audit diagnose runs/dfa-resmlp-cifar10-s42-1c9b0d7e/checkpoint.mpk
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a verdict that --fail-on names,
-130 interrupted (state saved).";
+4 regression, 130 interrupted (state saved).";
 
 /// What is shown beside results.
 #[derive(clap::Args, Clone, Copy)]
@@ -61,16 +66,25 @@ struct Show {
 enum Command {
     Train(train::Args),
     Diagnose(diagnose::Args),
+    Import(import::Args),
     Audit(audit::Args),
     Report(report::Args),
+    Regress(regress::Args),
     Pitfalls(pitfalls::Args),
     Data(data::Args),
     /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    Man(man::Args),
 }
+
+const COMPLETIONS: &str = "\
+Examples:
+  fa-audit completions bash > ~/.local/share/bash-completion/completions/fa-audit
+  fa-audit completions zsh > ~/.zfunc/_fa-audit";
 
 /// Runs the program: parses, runs, and turns the result into an exit code.
 pub fn main() -> ExitCode {
@@ -105,14 +119,20 @@ fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Train(args) => train::run(args, cli.show),
         Command::Diagnose(args) => diagnose::run(args, cli.show),
+        Command::Import(args) => import::run(args, cli.show),
         Command::Audit(args) => audit::run(args, cli.show),
         Command::Report(args) => report::run(&args),
+        Command::Regress(args) => regress::run(&args, cli.show),
         Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "fa-audit", &mut std::io::stdout());
+            // Not straight to standard output: on a pipe that is closed the crate panics.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "fa-audit", &mut script);
+            print(&String::from_utf8(script)?)?;
             Ok(DONE)
         }
+        Command::Man(args) => man::run(&args, Cli::command()),
     }
 }
 
@@ -133,4 +153,60 @@ fn print(text: &str) -> Result<()> {
 /// Whether results may be coloured.
 fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands among the examples of a help text: without what follows them on their line, and
+    /// with a number where the shell or another program would put one.
+    fn examples(help: &str) -> Vec<String> {
+        let command = |line: &str| {
+            let line = line.strip_prefix("  ")?;
+            let line = &line[line.find("fa-audit ")?..];
+            let ends = ["  ", " | ", " > ", " :::"].map(|end| line.find(end).unwrap_or(line.len()));
+            let line = &line[..ends.into_iter().min()?];
+            let line = line.replace("$SLURM_ARRAY_TASK_ID", "1");
+            Some(line.replace("$SLURM_ARRAY_TASK_COUNT", "4").replace("{}", "1"))
+        };
+        help.split("\n\n")
+            .filter(|part| part.lines().next().is_some_and(|head| head.ends_with(':')))
+            .flat_map(|part| part.lines().filter_map(command).collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[test]
+    fn every_help_ends_with_examples_and_each_of_them_parses() {
+        let program = Cli::command();
+        let help = |command: &clap::Command| {
+            command.get_after_help().map(ToString::to_string).unwrap_or_default()
+        };
+        for command in std::iter::once(&program).chain(program.get_subcommands()) {
+            let name = command.get_name();
+            let found = examples(&help(command));
+            assert!(!found.is_empty(), "{name}: no examples");
+            for line in found {
+                assert!(name == "fa-audit" || line.contains(&format!(" {name}")), "{name}: {line}");
+                if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
+                    panic!("{line}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_subcommand_has_a_manual_page() {
+        let names: Vec<String> =
+            Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
+        for name in names {
+            let page = man::page(Cli::command(), std::slice::from_ref(&name)).expect("a page");
+            assert!(page.contains(&format!(".TH fa-audit-{name} 1")), "{page}");
+            assert!(page.contains("Examples:"), "{name}: {page}");
+        }
+        let whole = man::page(Cli::command(), &[]).expect("a page");
+        assert!(whole.contains(".TH fa-audit 1") && whole.contains("Exit codes"), "{whole}");
+        let error = man::page(Cli::command(), &["trian".into()]).expect_err("no such page");
+        assert!(error.is::<Usage>() && error.to_string().contains("train, diagnose"), "{error}");
+    }
 }

@@ -4,6 +4,7 @@
 use crate::backend;
 use crate::config::{Arch, BackendName, Base, Config, Layer, Method, resolve};
 use crate::data::DatasetKind;
+use crate::import;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,10 @@ impl RunOptions {
     pub fn config_over(&self, first: Option<Layer>) -> Result<Config> {
         let mut layers: Vec<Layer> = first.into_iter().collect();
         if let Some(path) = &self.config {
-            layers.push(Layer::from_file(path)?);
+            let mut layer = Layer::from_file(path)?;
+            // One file serves an import and the frozen run that it is compared with.
+            layer.keys.remove(import::TABLE);
+            layers.push(layer);
         }
         let mut set = Layer::new("--set");
         for assignment in &self.set {

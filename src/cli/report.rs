@@ -1,10 +1,10 @@
 //! `fa-audit report`: a study's result in another format, from its directory alone.
 
 use super::{DONE, colour, print};
+use crate::files::write_atomically;
 use crate::report::{csv, html, junit, markdown, study_json, terminal, together};
 use crate::study::read_results;
 use crate::study::results::StudyResult;
-use crate::train::files::write_atomically;
 use crate::verdict::{Audit, MethodSummary, summarise};
 use anyhow::Result;
 use std::path::{Path, PathBuf};

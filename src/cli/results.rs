@@ -1,8 +1,8 @@
 //! What `diagnose` and `audit` do with their audits: the table, the files, the exit code.
 
 use super::{DONE, VERDICT, colour, print};
+use crate::files::write_atomically;
 use crate::report::{csv, json, terminal};
-use crate::train::files::write_atomically;
 use crate::verdict::{Audit, Decision};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};

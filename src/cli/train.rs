@@ -7,11 +7,12 @@ use crate::config::Config;
 use crate::credit::feedback_hash;
 use crate::data::{self, Dataset, DatasetKind};
 use crate::failure::usage;
-use crate::train::checkpoint::Checkpoint;
+use crate::train::checkpoint::{Checkpoint, Progress};
 use crate::train::interrupt;
+use crate::train::lock::Lock;
 use crate::train::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, Status};
-use crate::train::{Outcome, Reporter, Session};
-use anyhow::Result;
+use crate::train::{Outcome, Recovery, Reporter, Session};
+use anyhow::{Result, bail};
 use burn::module::Module;
 use std::path::PathBuf;
 
@@ -38,26 +39,28 @@ pub struct Args {
 
 pub fn run(args: Args, show: Show) -> Result<u8> {
     interrupt::catch()?;
-    let (dir, config, checkpoint) = if args.resume {
-        resumed(&args)?
+    let (dir, config, checkpoint, lock) = if args.resume {
+        resumed(&args, show)?
     } else {
         let config = args.options.config()?;
-        (RunDir::at(args.out.unwrap_or_else(|| default_directory(&config))), config, None)
+        (RunDir::at(args.out.unwrap_or_else(|| default_directory(&config))), config, None, None)
     };
     if !show.quiet && config.dataset == DatasetKind::Synthetic {
         eprintln!("data: the embedded synthetic task (--dataset cifar10 for real images)");
     }
-    let newest = checkpoint.as_ref().map(|c| c.progress.epoch);
-    let is_over = |r: RunRecord| r.status == Status::Finished && Some(r.epoch) == newest;
-    if args.resume && dir.read_record().is_ok_and(is_over) {
+    if checkpoint.as_ref().is_some_and(|newest| is_over(&dir, newest)) {
         eprintln!("{} is finished", dir.path().display());
         return Ok(DONE);
     }
     let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
-    if !args.resume {
-        dir.create(args.force)?;
-        dir.write_config(&config)?;
-    }
+    let _lock = match lock {
+        Some(lock) => lock,
+        None => {
+            let lock = dir.create(args.force)?;
+            dir.write_config(&config)?;
+            lock
+        }
+    };
     let outcome = backend::run(
         &config,
         Training { config: &config, data: &data, dir: &dir, checkpoint, show },
@@ -90,11 +93,24 @@ fn default_directory(config: &Config) -> PathBuf {
     format!("runs/{method}-{arch}-{dataset}-s{seed}-{}", &config.hash()[..8]).into()
 }
 
-/// The run in `--out`: its own configuration, which flags may repeat but not change.
-fn resumed(args: &Args) -> Result<(RunDir, Config, Option<Checkpoint>)> {
+/// What a resumed run goes on from: its place, its own configuration, which flags may repeat but not
+/// change, its newest state and its lock.
+type Resumed = (RunDir, Config, Option<Checkpoint>, Option<Lock>);
+
+fn resumed(args: &Args, show: Show) -> Result<Resumed> {
     let dir = RunDir::at(args.out.clone().unwrap_or_default());
-    if !dir.holds_a_run() {
+    if !dir.can_resume() {
         return Err(usage(format!("--resume: {} holds no run", dir.path().display())));
+    }
+    let lock = dir.lock()?;
+    let path = dir.checkpoint();
+    let checkpoint = if path.exists() { Some(Checkpoint::load(&path)?) } else { None };
+    if let Some(imported) = checkpoint.as_ref().and_then(|c| c.imported.as_ref()) {
+        return Err(usage(format!(
+            "--resume: {} was imported from {}, which holds no optimiser state to go on from",
+            path.display(),
+            imported.file
+        )));
     }
     let saved = crate::config::Layer::from_file(&dir.config_file())?;
     let own = crate::config::resolve(std::slice::from_ref(&saved))?;
@@ -109,10 +125,30 @@ fn resumed(args: &Args) -> Result<(RunDir, Config, Option<Checkpoint>)> {
             dir.config_file().display()
         )));
     }
-    let path = dir.checkpoint();
-    let checkpoint = if path.exists() { Some(Checkpoint::load(&path)?) } else { None };
-    dir.truncate_metrics(checkpoint.as_ref().map_or(0, |c| c.progress.epoch))?;
-    Ok((dir, asked, checkpoint))
+    if checkpoint.as_ref().is_some_and(|newest| newest.config.hash() != own.hash()) {
+        bail!("{} is of another run than {}", path.display(), dir.config_file().display());
+    }
+    let start = Progress::default();
+    let progress = checkpoint.as_ref().map_or(&start, |c| &c.progress);
+    let Recovery { dropped, lacks_newest } = dir.recover_metrics(progress)?;
+    if !show.quiet {
+        let file = dir.metrics_file();
+        for what in dropped {
+            eprintln!("{}: {what}: dropped", file.display());
+        }
+        if lacks_newest {
+            let epoch = progress.epoch;
+            eprintln!("{}: the line of epoch {epoch} is lost: measured again", file.display());
+        }
+    }
+    Ok((dir, asked, checkpoint, Some(lock)))
+}
+
+/// Whether a run has nothing left to do and to write.
+fn is_over(dir: &RunDir, newest: &Checkpoint) -> bool {
+    let epoch = newest.progress.epoch;
+    dir.read_record().is_ok_and(|r| r.status == Status::Finished && r.epoch == epoch)
+        && dir.read_metrics().is_ok_and(|lines| lines.len() == epoch)
 }
 
 struct Training<'a> {
@@ -156,7 +192,7 @@ impl Task for Training<'_> {
                 feedback_hash: (!feedback.is_empty()).then(|| feedback_hash(feedback)),
                 parameters: session.net().num_params(),
                 command_line: std::env::args().collect(),
-                start: now(),
+                start: crate::now(),
                 end: None,
             },
             epoch: self.checkpoint.as_ref().map_or(0, |c| c.progress.epoch),
@@ -171,9 +207,15 @@ impl Task for Training<'_> {
         let outcome = session.train(&reporter);
         reporter.end();
 
-        record.last = dir.read_metrics()?.pop();
+        let (last, outcome) = match (dir.read_metrics(), outcome) {
+            (Ok(mut lines), outcome) => (lines.pop(), outcome),
+            (Err(error), Ok(_)) => (None, Err(error)),
+            // What ended the training comes first.
+            (Err(_), Err(first)) => (None, Err(first)),
+        };
+        record.last = last;
         record.epoch = record.last.as_ref().map_or(0, |m| m.epoch);
-        record.provenance.end = Some(now());
+        record.provenance.end = Some(crate::now());
         match &outcome {
             Ok(Outcome::Finished { diverged }) => {
                 record.status = Status::Finished;
@@ -185,8 +227,8 @@ impl Task for Training<'_> {
                 record.error = Some(format!("{error:#}"));
             }
         }
-        dir.write_record(&record)?;
-        outcome
+        let written = dir.write_record(&record);
+        outcome.and_then(|outcome| written.map(|()| outcome))
     }
 }
 
@@ -198,9 +240,4 @@ fn revisions(dir: &RunDir) -> String {
         Ok(before) => format!("{before}, {OWN}"),
         Err(_) => OWN.into(),
     }
-}
-
-/// The time in UTC, to the second (RFC 3339).
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -16,6 +16,7 @@ pub use words::{
 };
 
 use crate::data::DatasetKind;
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -205,6 +206,14 @@ impl Config {
             backend: BackendName::of_this_build(),
             threads: 1,
         }
+    }
+
+    /// Checks a configuration that was read from an artefact, not resolved from what was written.
+    ///
+    /// # Errors
+    /// Names the first key whose value is out of range, and what was expected.
+    pub fn check(&self) -> Result<()> {
+        validate::validate(self).map_err(|e| anyhow!("{}: {}", e.key, e.problem))
     }
 
     /// The synthetic data of this run.

@@ -4,6 +4,7 @@
 use super::{Arch, BackendName, Config, validate::validate};
 use crate::data::DatasetKind;
 use crate::failure::usage;
+use crate::files::read_text;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -28,7 +29,7 @@ impl Layer {
     /// # Errors
     /// If the file cannot be read, or is not TOML (with line and column).
     pub fn from_file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
         let keys = text.parse::<Table>().map_err(|e| {
             usage(format!("{} is not valid TOML: {}", path.display(), one_line(&e.to_string())))

@@ -19,7 +19,7 @@ pub struct Feedback<B: Backend> {
 }
 
 /// Name and shape of every matrix that the rule of `config` owns.
-fn layout(config: &Config, classes: usize) -> Vec<(String, [usize; 2])> {
+pub fn layout(config: &Config, classes: usize) -> Vec<(String, [usize; 2])> {
     let (d, blocks) = (config.width, config.blocks());
     let layer = |l: usize| format!("feedback.{l}");
     match config.rule() {

@@ -12,7 +12,7 @@ mod feedback;
 mod normalise;
 pub mod random_target;
 
-pub use feedback::{Feedback, hash as feedback_hash};
+pub use feedback::{Feedback, hash as feedback_hash, layout as feedback_layout};
 pub use normalise::Normaliser;
 
 use crate::config::{Base, Config};

@@ -236,6 +236,29 @@ pub struct DataProvenance {
     pub files: Vec<FileRecord>,
 }
 
+impl DataProvenance {
+    /// That `found` are these data.
+    ///
+    /// # Errors
+    /// Names the two, and the files that have changed.
+    pub fn ensure_same(&self, found: &Self) -> Result<()> {
+        if self.sha256 == found.sha256 {
+            return Ok(());
+        }
+        let is_new = |file: &&FileRecord| {
+            self.files.iter().any(|own| own.name == file.name && own.sha256 != file.sha256)
+        };
+        let changed: Vec<&str> =
+            found.files.iter().filter(is_new).map(|file| file.name.as_str()).collect();
+        let (own, other, name) = (&self.sha256, &found.sha256, &self.name);
+        let which = match changed.is_empty() {
+            true => String::new(),
+            false => format!("; changed since: {}", changed.join(", ")),
+        };
+        bail!("trained on other data: {name} with SHA-256 {own}, found {other}{which}")
+    }
+}
+
 /// A dataset in memory.
 #[derive(Clone, Debug)]
 pub struct Dataset {

@@ -164,8 +164,8 @@ mod tests {
     use rand::RngExt;
 
     /// A batch whose sample i has the angle of `layers[l][i]` = (x, y) to the gradient at layer l.
-    fn angled(layers: &[&[(f32, f32)]]) -> BatchTrace {
-        let credit = |samples: &&[(f32, f32)]| {
+    fn angled(layers: &[&[(f64, f64)]]) -> BatchTrace {
+        let credit = |samples: &&[(f64, f64)]| {
             let data = samples.iter().flat_map(|&(x, y)| [x, y]).collect();
             Matrix::new(samples.len(), 2, data)
         };
@@ -200,8 +200,8 @@ mod tests {
                 for batch in &trace.batches {
                     let unit = |matrix: &Matrix, i: usize| -> Vec<f64> {
                         let row = matrix.row(i);
-                        let length = row.iter().fold(0.0, |s: f64, &v| s.hypot(f64::from(v)));
-                        row.iter().map(|&v| f64::from(v) / length).collect()
+                        let length = row.iter().fold(0.0, |s: f64, &v| s.hypot(v));
+                        row.iter().map(|v| v / length).collect()
                     };
                     for i in 0..batch.samples() {
                         let a = unit(&batch.credit.as_ref().unwrap()[l], i);
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_nan_reaches_every_aggregate_and_a_lone_position_is_its_own() {
-        let lost = trace(vec![angled(&[&[(f32::NAN, 0.0)], &[(1.0, 0.0)], &[(1.0, 0.0)]])]);
+        let lost = trace(vec![angled(&[&[(f64::NAN, 0.0)], &[(1.0, 0.0)], &[(1.0, 0.0)]])]);
         let lost = aggregation(&lost, None).unwrap();
         assert!(lost.values.iter().all(|v| v.value.0.is_nan()));
         assert!(lost.lowest.0.is_nan() && lost.highest.0.is_nan() && !lost.sign_flip);

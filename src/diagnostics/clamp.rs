@@ -67,7 +67,7 @@ mod tests {
     use crate::trace::{BatchTrace, Matrix};
 
     /// One layer with this credit and gradient.
-    fn one(credit: &[&[f32]], gradient: &[&[f32]]) -> ClampLayer {
+    fn one(credit: &[&[f64]], gradient: &[&[f64]]) -> ClampLayer {
         let gradient = matrix(gradient);
         let pair = BatchTrace {
             credit: Some(vec![matrix(credit)]),
@@ -80,9 +80,9 @@ mod tests {
     /// The cosine of the directions, shrunk by what each norm lacks to the clamp.
     fn naive(trace: &LayerTrace, l: usize) -> (f64, f64) {
         let (mut sum, mut under, mut n) = (0.0, 0.0, 0.0);
-        let direction = |row: &[f32]| {
-            let length = row.iter().fold(0.0, |s: f64, &v| s.hypot(f64::from(v)));
-            (length, row.iter().map(|&v| f64::from(v) / length).collect::<Vec<_>>())
+        let direction = |row: &[f64]| {
+            let length = row.iter().fold(0.0, |s: f64, &v| s.hypot(v));
+            (length, row.iter().map(|v| v / length).collect::<Vec<_>>())
         };
         for batch in &trace.batches {
             let at = |m: &Option<Vec<Matrix>>, i| direction(m.as_ref().unwrap()[l].row(i));
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn samples_are_counted_and_averaged_over_batches() {
         // Cosines 1, −1 | 1 with the second under: clamped 1, −.1 | 1.
-        let pair = |a: &[&[f32]], g: &[&[f32]]| BatchTrace {
+        let pair = |a: &[&[f64]], g: &[&[f64]]| BatchTrace {
             credit: Some(vec![matrix(a)]),
             gradient: Some(vec![matrix(g)]),
             ..batch(vec![matrix(g)])
@@ -150,12 +150,12 @@ mod tests {
 
     #[test]
     fn a_nan_reaches_both_cosines_and_counts_as_under() {
-        for (a, g) in [(f32::NAN, 1.0), (1.0, f32::NAN)] {
+        for (a, g) in [(f64::NAN, 1.0), (1.0, f64::NAN)] {
             let found = one(&[&[a], &[1.0]], &[&[g], &[1.0]]);
             assert!(found.clamped.0.is_nan() && found.unclamped.0.is_nan());
             assert_eq!(found.under.0, 0.5);
         }
-        let infinite = one(&[&[f32::INFINITY]], &[&[1.0]]);
+        let infinite = one(&[&[f64::INFINITY]], &[&[1.0]]);
         assert!(infinite.clamped.0.is_nan() && infinite.unclamped.0.is_nan());
     }
 

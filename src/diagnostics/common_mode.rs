@@ -48,9 +48,10 @@ pub fn common_mode(trace: &LayerTrace) -> Result<CommonMode, Unmeasured> {
 
 /// ‖mean‖² · N / Σ‖h‖²; NaN where every row is zero.
 fn mean_energy(hidden: &Matrix) -> f64 {
-    let energy: f64 = hidden.iter_rows().map(|row| norm(row).powi(2)).sum();
-    let sum = squared_sum(hidden.iter_rows().map(|row| (row, 1.0)), hidden.cols());
-    sum / (hidden.rows() as f64 * energy)
+    let lengths: Vec<f64> = hidden.iter_rows().map(norm).collect();
+    let sum = length_of_sum(hidden.iter_rows().map(|row| (row, 1.0)), hidden.cols());
+    // A ratio of norms: their squares may be too large.
+    (sum / norm(&lengths)).powi(2) / hidden.rows() as f64
 }
 
 /// `None` where fewer than two rows have a direction.
@@ -61,19 +62,19 @@ fn pairwise_cosine(hidden: &Matrix) -> Option<f64> {
     let directed: Vec<_> = lengths.filter(|&(_, length)| directed(length)).collect();
     let n = directed.len() as f64;
     let units = directed.into_iter().map(|(row, length)| (row, 1.0 / length));
-    let sum = squared_sum(units, hidden.cols());
+    let sum = length_of_sum(units, hidden.cols()).powi(2);
     (n > 1.0).then(|| (sum - n) / (n * (n - 1.0)))
 }
 
-/// ‖Σ w·row‖².
-fn squared_sum<'a>(rows: impl Iterator<Item = (&'a [f32], f64)>, cols: usize) -> f64 {
+/// ‖Σ w·row‖.
+fn length_of_sum<'a>(rows: impl Iterator<Item = (&'a [f64], f64)>, cols: usize) -> f64 {
     let mut sum = vec![0.0; cols];
     for (row, weight) in rows {
         for (total, &v) in sum.iter_mut().zip(row) {
-            *total += f64::from(v) * weight;
+            *total += v * weight;
         }
     }
-    sum.iter().map(|v| v * v).sum()
+    norm(&sum)
 }
 
 #[cfg(test)]
@@ -89,9 +90,7 @@ mod tests {
             if n < 2 {
                 continue;
             }
-            let rows: Vec<Vec<f64>> = (0..n)
-                .map(|i| batch.hidden[l].row(i).iter().map(|&v| f64::from(v)).collect())
-                .collect();
+            let rows: Vec<Vec<f64>> = (0..n).map(|i| batch.hidden[l].row(i).to_vec()).collect();
             let (mut spread, mut energy) = (0.0, 0.0);
             for j in 0..rows[0].len() {
                 let centre = rows.iter().map(|r| r[j]).sum::<f64>() / n as f64;
@@ -166,7 +165,8 @@ mod tests {
         let mut rng = rng(1);
         for scale in [1e-25f32, 1.0, 1e9, 1e30] {
             let own = noise(&mut rng, 200, 64, scale);
-            let shared: Vec<f32> = own.iter_rows().flatten().map(|v| v + 10.0 * scale).collect();
+            let shared: Vec<f64> =
+                own.iter_rows().flatten().map(|v| v + 10.0 * f64::from(scale)).collect();
             let layers = vec![own, Matrix::new(200, 64, shared)];
             let found = common_mode(&trace(vec![batch(layers)])).unwrap();
             assert!(found.per_layer[0].mean_energy.0 < 0.01);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_reaches_both_values() {
-        for bad in [f32::NAN, f32::INFINITY] {
+        for bad in [f64::NAN, f64::INFINITY] {
             let hidden = matrix(&[&[bad, 1.0], &[1.0, 1.0], &[2.0, 1.0]]);
             let layer = common_mode(&trace(vec![batch(vec![hidden])])).unwrap().per_layer.remove(0);
             assert!(layer.mean_energy.0.is_nan() && layer.pairwise_cosine.0.is_nan(), "{bad}");

@@ -12,7 +12,9 @@
 //! shrink the cosine of healthy networks too. Nothing is thresholded; a cosine can be read only where
 //! the reference (b) passes.
 
-use super::{Measured, Measurement, NORM_FLOOR, batches, credit, dot, gradient, norm, share};
+use super::{
+    Measured, Measurement, NORM_FLOOR, batches, cosine_over, credit, gradient, norm, share,
+};
 use crate::number::Number;
 use crate::stats::{mean, sample_std};
 use crate::trace::LayerTrace;
@@ -53,8 +55,9 @@ pub fn cosine(trace: &LayerTrace) -> Measured<Cosine> {
             let (a, g) = (&credit(batch)?[l], &gradient(batch)?[l]);
             for (a, g) in a.iter_rows().zip(g.iter_rows()) {
                 let (length_a, length_g) = (norm(a), norm(g));
-                // max() ignores a NaN norm; the dot product keeps it.
-                cosines.push(dot(a, g) / (length_a.max(NORM_FLOOR) * length_g.max(NORM_FLOOR)));
+                // max() ignores a NaN norm; the entries keep it.
+                let lengths = [length_a.max(NORM_FLOOR), length_g.max(NORM_FLOOR)];
+                cosines.push(cosine_over(a, g, lengths));
                 under_floor += usize::from(length_a < NORM_FLOOR || length_g < NORM_FLOOR);
             }
         }
@@ -83,9 +86,9 @@ mod tests {
             let a = &batch.credit.as_ref().unwrap()[layer];
             let g = &batch.gradient.as_ref().unwrap()[layer];
             for i in 0..batch.samples() {
-                let unit = |row: &[f32]| -> Vec<f64> {
-                    let length = row.iter().fold(0.0, |s, &v| f64::from(v).hypot(s));
-                    row.iter().map(|&v| f64::from(v) / length).collect()
+                let unit = |row: &[f64]| -> Vec<f64> {
+                    let length = row.iter().fold(0.0, |s: f64, &v| s.hypot(v));
+                    row.iter().map(|v| v / length).collect()
                 };
                 let (u, v) = (unit(a.row(i)), unit(g.row(i)));
                 let mut quarter = 0.0;
@@ -128,7 +131,7 @@ mod tests {
     #[test]
     fn known_angles_give_known_means_deviations_and_shares() {
         // Parallel, orthogonal, opposite, 60°: 1, 0, −1, 0.5; mean 1/8, variance 35/48.
-        let credit = matrix(&[&[2.0, 0.0], &[0.0, 3.0], &[-1.0, 0.0], &[1.0, 3f32.sqrt()]]);
+        let credit = matrix(&[&[2.0, 0.0], &[0.0, 3.0], &[-1.0, 0.0], &[1.0, 3f64.sqrt()]]);
         let gradient = matrix(&[&[1.0, 0.0][..]; 4]);
         let found = cosine(&trace(vec![pair(credit, gradient)])).unwrap().detail;
         assert!((found.per_layer[0].0 - 0.125).abs() < 1e-7);
@@ -163,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_nan_on_either_side_reaches_the_layer_and_the_aggregate() {
-        for (a, g) in [(f32::NAN, 1.0), (1.0, f32::NAN), (f32::INFINITY, 1.0)] {
+        for (a, g) in [(f64::NAN, 1.0), (1.0, f64::NAN), (f64::INFINITY, 1.0)] {
             let bad = pair(matrix(&[&[a], &[1.0]]), matrix(&[&[g], &[1.0]]));
             let found = cosine(&trace(vec![bad])).unwrap();
             assert!(found.value.is_nan() && found.detail.per_layer[0].0.is_nan());

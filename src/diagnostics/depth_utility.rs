@@ -32,18 +32,19 @@ pub struct DepthUtility {
 
 /// The margin over the frozen baseline in percentage points.
 pub fn depth_utility(
-    accuracy: f64,
+    accuracy: Option<f64>,
     frozen: Option<&FrozenBaseline>,
     is_baseline: bool,
 ) -> Measured<DepthUtility> {
     if is_baseline {
         return Err(Unmeasured::IsBaseline);
     }
+    let accuracy = accuracy.ok_or(Unmeasured::NoAccuracy)?;
     let frozen = frozen.ok_or(Unmeasured::NoFrozenTwin)?;
     let points = (accuracy - frozen.accuracy) * 100.0;
     Ok(Measurement {
         // 0.363 − 0.343 is not 0.02 in binary; a margin of exactly two points must not fire for it.
-        value: (points * 1e6).round() / 1e6,
+        value: (points * 1e12).round() / 1e12,
         detail: DepthUtility {
             frozen_accuracy: Some(Number(frozen.accuracy)),
             frozen_method: Some(frozen.method.clone()),
@@ -63,10 +64,10 @@ mod tests {
     #[test]
     fn it_is_in_percentage_points_and_positive_when_depth_pays() {
         // Counted in test images instead of fractions: 5,800 and 3,490 of 10,000.
-        let found = depth_utility(0.58, Some(&frozen(0.349)), false).unwrap();
+        let found = depth_utility(Some(0.58), Some(&frozen(0.349)), false).unwrap();
         assert!((found.value - (5800 - 3490) as f64 / 100.0).abs() < 1e-9);
         assert_eq!(found.detail.frozen_accuracy, Some(Number(0.349)));
-        let worse = depth_utility(0.296, Some(&frozen(0.349)), false).unwrap();
+        let worse = depth_utility(Some(0.296), Some(&frozen(0.349)), false).unwrap();
         assert!((worse.value + 5.3).abs() < 1e-9);
     }
 
@@ -74,20 +75,23 @@ mod tests {
     fn a_margin_of_exactly_two_points_is_exactly_two() {
         for correct in 0..9_800 {
             let (low, high) = (f64::from(correct) / 1e4, f64::from(correct + 200) / 1e4);
-            let found = depth_utility(high, Some(&frozen(low)), false).unwrap();
+            let found = depth_utility(Some(high), Some(&frozen(low)), false).unwrap();
             assert_eq!(found.value, 2.0, "{correct}");
         }
     }
 
     #[test]
     fn without_a_twin_or_for_a_baseline_it_is_not_evaluated() {
-        assert_eq!(depth_utility(0.5, None, false), Err(Unmeasured::NoFrozenTwin));
-        assert_eq!(depth_utility(0.5, Some(&frozen(0.3)), true), Err(Unmeasured::IsBaseline));
+        let twin = frozen(0.3);
+        let found = |accuracy, frozen, baseline| depth_utility(accuracy, frozen, baseline);
+        assert_eq!(found(Some(0.5), None, false), Err(Unmeasured::NoFrozenTwin));
+        assert_eq!(found(None, Some(&twin), false), Err(Unmeasured::NoAccuracy));
+        assert_eq!(found(Some(0.5), Some(&twin), true), Err(Unmeasured::IsBaseline));
     }
 
     #[test]
     fn an_accuracy_that_is_nan_stays_nan() {
-        let found = depth_utility(f64::NAN, Some(&frozen(0.3)), false).unwrap();
+        let found = depth_utility(Some(f64::NAN), Some(&frozen(0.3)), false).unwrap();
         assert!(found.value.is_nan());
     }
 }

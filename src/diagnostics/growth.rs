@@ -70,11 +70,11 @@ mod tests {
                     for i in 0..batch.samples() {
                         let mut largest = 0.0f64;
                         for &v in batch.hidden[l + side].row(i) {
-                            largest = largest.max(f64::from(v).abs());
+                            largest = largest.max(v.abs());
                         }
                         let mut squares = 0.0;
                         for &v in batch.hidden[l + side].row(i) {
-                            squares += (f64::from(v) / largest) * (f64::from(v) / largest);
+                            squares += (v / largest) * (v / largest);
                         }
                         seen += 1.0;
                         *average += (largest * squares.sqrt() - *average) / seen;
@@ -115,14 +115,14 @@ mod tests {
 
     #[test]
     fn a_nan_or_an_infinity_reaches_the_value() {
-        let layers = |middle: f32| {
+        let layers = |middle: f64| {
             vec![matrix(&[&[1.0]]), matrix(&[&[middle]]), matrix(&[&[1.0]]), matrix(&[&[7.0]])]
         };
-        assert!(growth(&trace(vec![batch(layers(f32::NAN))])).unwrap().value.is_nan());
-        let last = vec![matrix(&[&[1.0]]), matrix(&[&[f32::INFINITY]])];
+        assert!(growth(&trace(vec![batch(layers(f64::NAN))])).unwrap().value.is_nan());
+        let last = vec![matrix(&[&[1.0]]), matrix(&[&[f64::INFINITY]])];
         let infinite = growth(&trace(vec![batch(last)])).unwrap();
         assert_eq!(infinite.value, f64::INFINITY);
-        let calmed = vec![matrix(&[&[f32::INFINITY]]), matrix(&[&[1.0]]), matrix(&[&[1.0]])];
+        let calmed = vec![matrix(&[&[f64::INFINITY]]), matrix(&[&[1.0]]), matrix(&[&[1.0]])];
         assert!(growth(&trace(vec![batch(calmed)])).unwrap().value.is_nan());
         let from_zero = growth(&trace(vec![batch(layers(0.0))])).unwrap();
         assert_eq!(from_zero.value, f64::INFINITY);

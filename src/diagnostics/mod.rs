@@ -53,6 +53,8 @@ pub enum Unmeasured {
     NoGradient,
     NoCredit,
     NoFeedback,
+    NoLossReduction,
+    NoAccuracy,
     NoFrozenTwin,
     IsBaseline,
     /// Too few batches whose average gradient has a direction: how many there are.
@@ -69,6 +71,10 @@ impl fmt::Display for Unmeasured {
             Self::NoGradient => f.write_str("the trace holds no reference gradient"),
             Self::NoCredit => f.write_str("the trace holds no credit signal"),
             Self::NoFeedback => f.write_str("the rule has no feedback matrices to draw anew"),
+            Self::NoLossReduction => {
+                f.write_str("the trace does not say how its loss was reduced over the batch")
+            }
+            Self::NoAccuracy => f.write_str("the trace does not say the run's test accuracy"),
             Self::NoFrozenTwin => f.write_str("no matched frozen-blocks run was given"),
             Self::IsBaseline => f.write_str("this run is itself the baseline"),
             Self::TooFewBatches(n) => write!(
@@ -85,7 +91,14 @@ impl Unmeasured {
     /// What the user can do about it, where something can be done.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::NoFrozenTwin => Some("`--frozen CHECKPOINT.mpk` supplies one"),
+            Self::NoFrozenTwin => Some(
+                "`--frozen FILE` supplies one, as does the metadata key `frozen_accuracy` of a trace \
+                 file",
+            ),
+            Self::NoAccuracy => Some("the metadata key `accuracy` of a trace file supplies it"),
+            Self::NoLossReduction => Some(
+                "the metadata key `loss_reduction` of a trace file, `mean` or `sum`, supplies it",
+            ),
             Self::NoGradient => Some("the tensors `batch.{k}.g.{l}` of a trace file supply it"),
             Self::NoCredit => Some("the tensors `batch.{k}.a.{l}` of a trace file supply it"),
             Self::TooFewBatches(_) | Self::NoSamples => Some("evaluate more batches"),
@@ -147,19 +160,35 @@ fn credit(batch: &BatchTrace) -> Result<&[Matrix], Unmeasured> {
     batch.credit.as_deref().ok_or(Unmeasured::NoCredit)
 }
 
-/// L2 norm. Squares in f64 hold every f32: an f32 sum underflows for entries under about 2e-23.
-fn norm(row: &[f32]) -> f64 {
-    row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+/// L2 norm. Squares in f64 hold every f32 (an f32 sum underflows for entries under about 2e-23), not
+/// every f64: entries beyond about 1e±154 are taken over the largest.
+fn norm(row: &[f64]) -> f64 {
+    let square: f64 = row.iter().map(|v| v * v).sum();
+    if square.is_normal() || square.is_nan() {
+        return square.sqrt();
+    }
+    let largest = row.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    if largest == 0.0 || largest.is_infinite() {
+        return largest;
+    }
+    largest * row.iter().map(|v| (v / largest).powi(2)).sum::<f64>().sqrt()
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+/// Cosine with each norm raised to `floor` first.
+fn floored_cosine(a: &[f64], b: &[f64], floor: f64) -> f64 {
+    cosine_over(a, b, [norm(a).max(floor), norm(b).max(floor)])
 }
 
-/// Cosine with each norm raised to `floor` first. `max` passes over a NaN norm; the dot product
-/// keeps it.
-fn floored_cosine(a: &[f32], b: &[f32], floor: f64) -> f64 {
-    dot(a, b) / (norm(a).max(floor) * norm(b).max(floor))
+/// ⟨a, b⟩ over the product of `lengths`. A NaN that a floor took out of a length is still in the
+/// entries.
+fn cosine_over(a: &[f64], b: &[f64], lengths: [f64; 2]) -> f64 {
+    let pairs = || a.iter().zip(b);
+    let product = lengths[0] * lengths[1];
+    if product.is_finite() {
+        pairs().map(|(x, y)| x * y).sum::<f64>() / product
+    } else {
+        pairs().map(|(x, y)| (x / lengths[0]) * (y / lengths[1])).sum()
+    }
 }
 
 /// Mean over the deep layers 1 … L−1 of values at 0 … L; `None` with fewer than two blocks.
@@ -186,9 +215,10 @@ pub(crate) mod testing {
     }
 
     /// A matrix from its rows.
-    pub fn matrix(rows: &[&[f32]]) -> Matrix {
+    pub fn matrix<T: Copy + Into<f64>>(rows: &[&[T]]) -> Matrix {
         let cols = rows.first().map_or(0, |r| r.len());
-        Matrix::new(rows.len(), cols, rows.concat())
+        let data = rows.iter().flat_map(|row| row.iter().map(|&v| v.into())).collect();
+        Matrix::new(rows.len(), cols, data)
     }
 
     /// A batch whose layers are given; credit and gradient are absent.
@@ -198,13 +228,13 @@ pub(crate) mod testing {
             hidden,
             gradient: None,
             credit: None,
-            logits: Matrix::new(n, 2, vec![0.0; 2 * n]),
-            labels: vec![0; n],
+            logits: Some(Matrix::new(n, 2, vec![0.0; 2 * n])),
+            labels: Some(vec![0; n]),
         }
     }
 
     pub fn trace(batches: Vec<BatchTrace>) -> LayerTrace {
-        LayerTrace { loss_reduction: LossReduction::Mean, tokens: "single".into(), batches }
+        LayerTrace { loss_reduction: Some(LossReduction::Mean), tokens: "single".into(), batches }
     }
 
     /// A batch with the same matrices as hidden states, gradients and credits.
@@ -214,7 +244,7 @@ pub(crate) mod testing {
 
     /// Uniform entries in ±`scale`.
     pub fn noise(rng: &mut ChaCha8Rng, rows: usize, cols: usize, scale: f32) -> Matrix {
-        let data = (0..rows * cols).map(|_| rng.random_range(-scale..scale)).collect();
+        let data = (0..rows * cols).map(|_| rng.random_range(-scale..scale).into()).collect();
         Matrix::new(rows, cols, data)
     }
 
@@ -250,10 +280,25 @@ mod tests {
 
     #[test]
     fn norms_of_tiny_and_huge_entries_neither_underflow_nor_overflow() {
-        assert!((norm(&[3e-30, 4e-30]) / 5e-30 - 1.0).abs() < 1e-6);
-        assert!((norm(&[3e30, 4e30]) / 5e30 - 1.0).abs() < 1e-6);
-        assert!((dot(&[1e30, 1.0], &[1e-30, 1.0]) - 2.0).abs() < 1e-6);
-        assert!(norm(&[1.0, f32::NAN]).is_nan());
+        for scale in [1e-310, 1e-200, 1e-30, 1.0, 1e30, 1e200, 1e307] {
+            let length = norm(&[3.0 * scale, 4.0 * scale]);
+            assert!((length / (5.0 * scale) - 1.0).abs() < 1e-12, "{scale}: {length}");
+        }
+        assert_eq!([norm(&[0.0, 0.0]), norm(&[1.0, f64::INFINITY])], [0.0, f64::INFINITY]);
+        assert!(norm(&[1.0, f64::NAN]).is_nan() && norm(&[1e200, f64::NAN]).is_nan());
+    }
+
+    #[test]
+    fn cosines_of_tiny_and_huge_entries_are_those_of_their_directions() {
+        for scale in [1e-29, 1.0, 1e100, 1e200, 1e307] {
+            for other in [1e-29, 1.0, 1e307] {
+                let (a, b) = ([3.0 * scale, 4.0 * scale], [4.0 * other, 3.0 * other]);
+                let found = floored_cosine(&a, &b, NORM_FLOOR);
+                assert!((found - 0.96).abs() < 1e-12, "{scale}, {other}: {found}");
+            }
+        }
+        assert!(floored_cosine(&[f64::NAN, 1e200], &[1e200, 1.0], NORM_FLOOR).is_nan());
+        assert!(floored_cosine(&[f64::INFINITY, 1.0], &[1.0, 1.0], NORM_FLOOR).is_nan());
     }
 
     #[test]
@@ -277,11 +322,10 @@ mod tests {
             batches(&trace(vec![short])).unwrap_err().to_string(),
             "the trace is malformed: batch 0 has 1 layers of g where batch 0 has 2 of h"
         );
-        let mut unlabelled = batch(vec![three]);
-        unlabelled.labels.clear();
-        assert!(matches!(batches(&trace(vec![unlabelled])), Err(Unmeasured::Malformed(_))));
+        let uneven = batch(vec![three.clone(), matrix(&[&[1.0], &[2.0]])]);
+        assert!(matches!(batches(&trace(vec![uneven])), Err(Unmeasured::Malformed(_))));
         assert!(matches!(
-            batches(&trace(vec![BatchTrace { hidden: vec![], ..batch(vec![matrix(&[])]) }])),
+            batches(&trace(vec![BatchTrace { hidden: vec![], ..batch(vec![matrix::<f64>(&[])]) }])),
             Err(Unmeasured::Malformed(_))
         ));
     }

@@ -100,8 +100,7 @@ pub fn ranks_of_trace(trace: &LayerTrace) -> Result<Vec<MatrixRank>, Unmeasured>
 fn stacked<'a>(name: &str, matrices: impl Iterator<Item = &'a Matrix> + Clone) -> MatrixRank {
     let rows = matrices.clone().map(Matrix::rows).sum();
     let cols = matrices.clone().next().map_or(0, Matrix::cols);
-    let values: Vec<f64> =
-        matrices.flat_map(Matrix::iter_rows).flatten().map(|&v| f64::from(v)).collect();
+    let values: Vec<f64> = matrices.flat_map(Matrix::iter_rows).flatten().copied().collect();
     rank(name, rows, cols, &values)
 }
 
@@ -302,7 +301,7 @@ mod tests {
                 for b in &trace.batches {
                     let layers = if of_credit { &b.credit } else { &b.gradient };
                     for i in 0..b.samples() {
-                        values.extend(layers.as_ref().unwrap()[l].row(i).iter().map(|&v| v as f64));
+                        values.extend(layers.as_ref().unwrap()[l].row(i).iter().copied());
                     }
                 }
                 assert_eq!(values.len(), found.rows * found.cols);
@@ -320,10 +319,10 @@ mod tests {
         let feedback = noise(&mut rng, classes, width, 1.0);
         let mut credit = Vec::new();
         for _ in 0..64 {
-            let mut error: Vec<f32> = (1..classes).map(|_| rng.random_range(-1.0..1.0)).collect();
-            error.push(-error.iter().sum::<f32>());
+            let mut error: Vec<f64> = (1..classes).map(|_| rng.random_range(-1.0..1.0)).collect();
+            error.push(-error.iter().sum::<f64>());
             for j in 0..width {
-                credit.push((0..classes).map(|c| error[c] * feedback.row(c)[j]).sum::<f32>());
+                credit.push((0..classes).map(|c| error[c] * feedback.row(c)[j]).sum::<f64>());
             }
         }
         let layer = Matrix::new(64, width, credit);

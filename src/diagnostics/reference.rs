@@ -10,7 +10,7 @@
 //! trace recorded under a summed loss is divided by its N, so that one floor judges one quantity;
 //! the same quantity at N = 128 and the per-sample loss's gradient (free of N) stand beside it.
 
-use super::{Measured, Measurement, batches, gradient, norm, share};
+use super::{Measured, Measurement, Unmeasured, batches, gradient, norm, share};
 use crate::number::{Number, numbers};
 use crate::stats::{mean, median};
 use crate::trace::{LayerTrace, LossReduction};
@@ -47,6 +47,8 @@ pub struct Reference {
 /// The median gradient norm at h_L. `floor` is counted against, and decides nothing here.
 pub fn reference(trace: &LayerTrace, floor: f64) -> Measured<Reference> {
     let batches = batches(trace)?;
+    gradient(batches[0])?;
+    let reduction = trace.loss_reduction.ok_or(Unmeasured::NoLossReduction)?;
     let (mut per_layer, mut means, mut under_floor, mut under_clamp) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut per_sample_loss = f64::NAN;
@@ -57,7 +59,7 @@ pub fn reference(trace: &LayerTrace, floor: f64) -> Measured<Reference> {
             for row in gradient(batch)?[l].iter_rows() {
                 let norm = norm(row);
                 recorded.push(norm);
-                match trace.loss_reduction {
+                match reduction {
                     LossReduction::Mean => {
                         of_mean.push(norm);
                         of_sample.push(norm * n);
@@ -82,7 +84,7 @@ pub fn reference(trace: &LayerTrace, floor: f64) -> Measured<Reference> {
             per_layer: numbers(&per_layer),
             per_layer_mean: numbers(&means),
             batch_size: Some(batches[0].samples()),
-            loss: Some(trace.loss_reduction),
+            loss: Some(reduction),
             per_sample_loss: Some(Number(per_sample_loss)),
             at_batch_128: Some(Number(per_sample_loss / CALIBRATED_BATCH as f64)),
             under_floor: numbers(&under_floor),
@@ -105,7 +107,7 @@ mod tests {
             for i in 0..g.rows() {
                 let mut squares = 0.0f64;
                 for j in 0..g.cols() {
-                    squares += f64::from(g.row(i)[j]) * f64::from(g.row(i)[j]);
+                    squares += g.row(i)[j] * g.row(i)[j];
                 }
                 norms.push(squares.sqrt());
             }
@@ -151,9 +153,9 @@ mod tests {
 
     #[test]
     fn a_summed_loss_is_judged_as_the_mean_it_stands_for() {
-        let rows: Vec<&[f32]> = vec![&[8e-8]; 4];
+        let rows: Vec<&[f64]> = vec![&[8e-8]; 4];
         let batch = same_everywhere(vec![matrix(&rows), matrix(&rows)]);
-        let summed = LayerTrace { loss_reduction: LossReduction::Sum, ..trace(vec![batch]) };
+        let summed = LayerTrace { loss_reduction: Some(LossReduction::Sum), ..trace(vec![batch]) };
         let found = reference(&summed, 1e-7).unwrap();
         assert!((found.value / 2e-8 - 1.0).abs() < 1e-6);
         assert!((found.detail.per_sample_loss.unwrap().0 / 8e-8 - 1.0).abs() < 1e-6);
@@ -169,7 +171,7 @@ mod tests {
 
     #[test]
     fn one_sample_that_is_nan_reaches_the_value_and_the_shares() {
-        let bad = same_everywhere(vec![matrix(&[&[1.0], &[f32::NAN], &[1.0], &[1.0]])]);
+        let bad = same_everywhere(vec![matrix(&[&[1.0], &[f64::NAN], &[1.0], &[1.0]])]);
         let found = reference(&trace(vec![bad]), 1e-7).unwrap();
         assert!(found.value.is_nan());
         assert_eq!(found.detail.under_floor, numbers(&[0.25]));

@@ -85,8 +85,7 @@ impl ShadowLayer {
             for (i, g) in single.iter_rows().enumerate() {
                 let exact = &double[i * cols..(i + 1) * cols];
                 let (mut dot, mut squares) = (0.0, 0.0);
-                for (&x, y) in g.iter().zip(exact) {
-                    let x = f64::from(x);
+                for (x, y) in g.iter().zip(exact) {
                     dot += x * y;
                     squares += y * y;
                     error += (x - y).powi(2);
@@ -141,7 +140,7 @@ mod tests {
     }
 
     fn exact(single: &Matrix) -> Vec<f64> {
-        single.iter_rows().flatten().map(|&v| f64::from(v)).collect()
+        single.iter_rows().flatten().copied().collect()
     }
 
     /// cos = 1 − ‖û − v̂‖²/2, and the error from ‖x − y‖² = ‖x‖² + ‖y‖² − 2⟨x, y⟩ of all batches in one.
@@ -217,7 +216,7 @@ mod tests {
     fn a_gradient_of_1e_10_rounded_to_f32_is_small_and_not_noise() {
         let mut rng = rng(1);
         let double: Vec<f64> = (0..64 * 16).map(|_| rng.random_range(-1e-10..1e-10)).collect();
-        let rounded = Matrix::new(64, 16, double.iter().map(|&v| v as f32).collect());
+        let rounded = Matrix::new(64, 16, double.iter().map(|&v| f64::from(v as f32)).collect());
         let found = one(&rounded, &double);
         let layer = &found.per_layer[0];
         assert!(layer.worst_cosine.0 > 1.0 - 1e-12);
@@ -250,7 +249,7 @@ mod tests {
     fn a_turned_sample_counts_however_short_it_is_beside_the_others() {
         // One of 200, a thousandth as long: mean cosine .995, relative error 1e-4.
         let mut double = [1.0, 0.0].repeat(200);
-        let mut single: Vec<f32> = double.iter().map(|&v| v as f32).collect();
+        let mut single = double.clone();
         single[..2].copy_from_slice(&[1e-3, 0.0]);
         double[..2].copy_from_slice(&[0.0, 1e-3]);
         let found = one(&Matrix::new(200, 2, single), &double);

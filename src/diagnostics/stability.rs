@@ -59,24 +59,20 @@ pub fn stability(trace: &LayerTrace) -> Measured<Stability> {
 }
 
 /// The mean of the rows, each scaled first: [N, d] → [d].
-fn row_mean(matrix: &Matrix, scale: impl Fn(&[f32]) -> f64) -> Vec<f64> {
+fn row_mean(matrix: &Matrix, scale: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     let mut sum = vec![0.0; matrix.cols()];
     for row in matrix.iter_rows() {
         let scale = scale(row) / matrix.rows() as f64;
         for (total, &v) in sum.iter_mut().zip(row) {
-            *total += f64::from(v) * scale;
+            *total += v * scale;
         }
     }
     sum
 }
 
-fn length(v: &[f64]) -> f64 {
-    v.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
 /// A vector that is not finite stays: it must reach the value.
 fn has_direction(v: &[f64]) -> bool {
-    length(v) >= NORM_FLOOR || length(v).is_nan()
+    norm(v) >= NORM_FLOOR || norm(v).is_nan()
 }
 
 /// Mean cosine over all pairs; `None` without a pair.
@@ -84,7 +80,7 @@ fn pairwise_cosine(vectors: &[Vec<f64>]) -> Option<f64> {
     let units: Vec<Vec<f64>> = vectors
         .iter()
         .map(|v| {
-            let length = length(v);
+            let length = norm(v);
             v.iter().map(|x| x / length).collect()
         })
         .collect();
@@ -112,7 +108,7 @@ mod tests {
             for (i, row) in g.iter_rows().enumerate() {
                 let weight = if normalise { 1.0 / norm(row) } else { 1.0 };
                 for (j, slot) in average.iter_mut().enumerate() {
-                    let x = f64::from(row[j]) * weight;
+                    let x = row[j] * weight;
                     *slot += (x - *slot) / (i + 1) as f64;
                 }
             }
@@ -144,7 +140,7 @@ mod tests {
     }
 
     /// Layers 0 … L, of which only layer l holds `rows`.
-    fn at(layer: usize, layers: usize, rows: &[&[f32]]) -> crate::trace::BatchTrace {
+    fn at(layer: usize, layers: usize, rows: &[&[f64]]) -> crate::trace::BatchTrace {
         let other = matrix(&vec![&[9.0, 9.0][..]; rows.len()]);
         let mut all = vec![other; layers];
         all[layer] = matrix(rows);
@@ -189,7 +185,7 @@ mod tests {
     #[test]
     fn a_nan_gradient_reaches_the_value_and_a_lone_batch_has_no_pair() {
         let good = || at(0, 1, &[&[1.0, 0.0]]);
-        let bad = at(0, 1, &[&[f32::NAN, 0.0]]);
+        let bad = at(0, 1, &[&[f64::NAN, 0.0]]);
         assert!(stability(&trace(vec![good(), bad])).unwrap().value.is_nan());
         assert_eq!(stability(&trace(vec![good()])), Err(Unmeasured::TooFewBatches(1)));
         let blind = trace(vec![batch(vec![matrix(&[&[1.0]])])]);

@@ -8,6 +8,7 @@ mod linear;
 mod loss;
 mod parameters;
 mod resmlp;
+mod size;
 mod vit_mini;
 
 pub use batch::batch_tensors;
@@ -19,6 +20,7 @@ pub use parameters::{
     Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, without_gradient,
 };
 pub use resmlp::ResMlp;
+pub use size::parameter_count;
 pub use vit_mini::VitMini;
 
 use crate::backend::Kernels;

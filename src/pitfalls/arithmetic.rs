@@ -7,26 +7,26 @@ use crate::diagnostics::reference::reference;
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 
 /// A trace of one sample and one layer.
-fn sample(hidden: &[f32], gradient: &[f32], credit: &[f32]) -> LayerTrace {
-    let row = |values: &[f32]| vec![Matrix::new(1, values.len(), values.to_vec())];
+fn sample(hidden: &[f64], gradient: &[f64], credit: &[f64]) -> LayerTrace {
+    let row = |values: &[f64]| vec![Matrix::new(1, values.len(), values.to_vec())];
     LayerTrace {
-        loss_reduction: LossReduction::Mean,
+        loss_reduction: Some(LossReduction::Mean),
         tokens: "single".into(),
         batches: vec![BatchTrace {
             hidden: row(hidden),
             gradient: Some(row(gradient)),
             credit: Some(row(credit)),
-            logits: Matrix::new(1, 2, vec![0.0; 2]),
-            labels: vec![0],
+            logits: None,
+            labels: None,
         }],
     }
 }
 
 /// 1: in PyTorch `x.norm(-1)` is no norm along the last axis but the L₋₁ "norm" of all entries.
 pub(super) fn norm_axis() -> Demonstration {
-    let rows = [[3.0f32, 4.0], [6.0, 8.0]];
-    let inverses: f64 = rows.iter().flatten().map(|v| 1.0 / f64::from(*v)).sum();
-    let norm = |row: &[f32]| match hidden_norms(&sample(row, row, row)) {
+    let rows = [[3.0f64, 4.0], [6.0, 8.0]];
+    let inverses: f64 = rows.iter().flatten().map(|v| 1.0 / v).sum();
+    let norm = |row: &[f64]| match hidden_norms(&sample(row, row, row)) {
         Ok(norms) => norms[0],
         Err(_) => f64::NAN,
     };
@@ -67,7 +67,7 @@ pub(super) fn half_precision() -> Demonstration {
     let gradient = 5e-10f32;
     let fp16 = half::f16::from_f32(gradient).to_f32();
     let bf16 = half::bf16::from_f32(gradient).to_f32();
-    let right = match reference(&sample(&[1.0], &[gradient], &[1.0]), 1e-7) {
+    let right = match reference(&sample(&[1.0], &[gradient.into()], &[1.0]), 1e-7) {
         Ok(found) => found.value,
         Err(_) => f64::NAN,
     };

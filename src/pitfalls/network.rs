@@ -50,9 +50,10 @@ impl Trained {
 
     fn setting(&self) -> String {
         let c = config();
+        let accuracy = self.audit.accuracy.map_or(f64::NAN, |v| v.0);
         format!(
-            "DFA, residual MLP d={} L={}, {} epochs on {} synthetic images (accuracy {:.3})",
-            c.width, c.depth, c.epochs, c.train_samples, self.audit.accuracy.0
+            "DFA, residual MLP d={} L={}, {} epochs on {} synthetic images (accuracy {accuracy:.3})",
+            c.width, c.depth, c.epochs, c.train_samples
         )
     }
 

@@ -51,7 +51,8 @@ pub fn probe<B: Differentiable, N: Network<B>>(
         (Arch::ResMlp, _) => "single",
         (Arch::VitMini, measure) => measure.word(),
     };
-    let trace = LayerTrace { loss_reduction: LossReduction::Mean, tokens: tokens.into(), batches };
+    let trace =
+        LayerTrace { loss_reduction: Some(LossReduction::Mean), tokens: tokens.into(), batches };
     Ok(Probe { trace, known })
 }
 
@@ -92,8 +93,8 @@ pub fn probe_batch<B: Differentiable, N: Network<B>>(
         hidden: measured(&forward.hidden),
         gradient: Some(gradient),
         credit: Some(credit),
-        logits: to_matrix(forward.logits),
-        labels: host_labels,
+        logits: Some(to_matrix(forward.logits)),
+        labels: Some(host_labels),
     };
     Probed { states: forward.hidden, trace, known }
 }
@@ -146,9 +147,9 @@ pub fn select<B: Backend>(states: Tensor<B, 3>, measure: Measure) -> Tensor<B, 2
     }
 }
 
-/// Copies a tensor to the host in f32.
+/// Copies a tensor to the host.
 pub fn to_matrix<B: Backend>(tensor: Tensor<B, 2>) -> Matrix {
     let [rows, cols] = tensor.dims();
-    let values = tensor.into_data().convert::<f32>().into_vec::<f32>();
-    Matrix::new(rows, cols, values.expect("converted to f32"))
+    let values = tensor.into_data().convert::<f64>().into_vec::<f64>();
+    Matrix::new(rows, cols, values.expect("converted to f64"))
 }

@@ -15,6 +15,7 @@
 //! A value that was not measured is an empty cell; one that is not finite is `nan`, `inf`, `-inf`.
 
 use crate::number::{Number, text};
+use crate::trace::LossReduction;
 use crate::verdict::Audit;
 use anyhow::Result;
 use std::io::Write;
@@ -74,14 +75,14 @@ fn row(audit: &Audit) -> [String; COLUMNS.len()] {
         or_empty(run.epoch),
         run.is_baseline.to_string(),
         run.diverged.clone().unwrap_or_default(),
-        spell(audit.accuracy),
+        number(audit.accuracy),
         number(d.depth_utility.detail.frozen_accuracy),
         number(d.growth.value),
         d.growth.status.to_string(),
         number(d.reference.value),
         number(reference.at_batch_128),
         or_empty(reference.batch_size),
-        format!("{:?}", audit.evaluation.loss).to_lowercase(),
+        audit.evaluation.loss.map(LossReduction::word).unwrap_or_default().into(),
         d.reference.status.to_string(),
         number(d.stability.value),
         d.stability.status.to_string(),

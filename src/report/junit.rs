@@ -8,15 +8,15 @@
 //! | training failed, diverged or was interrupted, or the run was not audited | error |
 //! | training goes on or has not begun | skipped |
 
+use super::cases::{Case, Outcome, Suite, document};
 use super::content::{Content, Group, standing, state};
-use super::xml::Element;
 use crate::study::results::{RunResult, StudyResult};
 use crate::verdict::{Audit, Finding, Status, plain, short};
 
 /// The document.
 pub fn write(study: &StudyResult) -> String {
     let content = Content::of(study);
-    let mut suites: Vec<(Element, Counts)> =
+    let mut suites: Vec<Suite> =
         content.groups.iter().map(|group| suite(content.name, group)).collect();
     if !content.missing.is_empty() {
         let cases = content.missing.iter().map(|name| Case {
@@ -24,96 +24,14 @@ pub fn write(study: &StudyResult) -> String {
             seconds: 0.0,
             outcome: Outcome::Skipped("not begun".into()),
         });
-        suites.push(filled(content.name, "not begun", cases.collect()));
+        suites.push(Suite::new(content.name, "not begun", cases.collect()));
     }
-    let total = suites.iter().fold(Counts::default(), |sum, (_, counts)| sum.plus(counts));
-    let root = total.onto(Element::new("testsuites").with("name", content.name));
-    let root = root.all(suites.into_iter().map(|(suite, _)| suite));
-    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{root}\n")
+    document(content.name, suites)
 }
 
-enum Outcome {
-    Passed,
-    /// What fired, and all that is said of the run.
-    Failed(String, String),
-    Skipped(String),
-    /// The kind and the message.
-    Broken(&'static str, String),
-}
-
-struct Case {
-    name: String,
-    seconds: f64,
-    outcome: Outcome,
-}
-
-#[derive(Default)]
-struct Counts {
-    tests: usize,
-    failures: usize,
-    errors: usize,
-    skipped: usize,
-}
-
-impl Counts {
-    fn of(cases: &[Case]) -> Self {
-        let count = |test: fn(&Outcome) -> bool| cases.iter().filter(|c| test(&c.outcome)).count();
-        Self {
-            tests: cases.len(),
-            failures: count(|o| matches!(o, Outcome::Failed(..))),
-            errors: count(|o| matches!(o, Outcome::Broken(..))),
-            skipped: count(|o| matches!(o, Outcome::Skipped(_))),
-        }
-    }
-
-    fn plus(self, other: &Self) -> Self {
-        Self {
-            tests: self.tests + other.tests,
-            failures: self.failures + other.failures,
-            errors: self.errors + other.errors,
-            skipped: self.skipped + other.skipped,
-        }
-    }
-
-    fn onto(&self, element: Element) -> Element {
-        element
-            .with("tests", self.tests)
-            .with("failures", self.failures)
-            .with("errors", self.errors)
-            .with("skipped", self.skipped)
-    }
-}
-
-fn suite(study: &str, group: &Group) -> (Element, Counts) {
-    let cases: Vec<Case> =
-        group.runs.iter().flat_map(|run| cases(run, group.is_baseline)).collect();
-    filled(study, &group.name, cases)
-}
-
-fn filled(study: &str, name: &str, cases: Vec<Case>) -> (Element, Counts) {
-    let counts = Counts::of(&cases);
-    let class = format!("{study}.{name}");
-    let suite = counts.onto(Element::new("testsuite").with("name", name));
-    (suite.all(cases.into_iter().map(|case| case.element(&class))), counts)
-}
-
-impl Case {
-    fn element(self, class: &str) -> Element {
-        let case = Element::new("testcase")
-            .with("classname", class)
-            .with("name", self.name)
-            .with("time", format!("{:.3}", self.seconds));
-        match self.outcome {
-            Outcome::Passed => case,
-            Outcome::Failed(message, text) => case.add(
-                Element::new("failure").with("type", "fired").with("message", message).text(text),
-            ),
-            Outcome::Skipped(why) => case.add(Element::new("skipped").with("message", why)),
-            Outcome::Broken(kind, message) => {
-                case.add(Element::new("error").with("type", kind).with("message", message))
-            }
-        }
-    }
+fn suite(study: &str, group: &Group) -> Suite {
+    let cases = group.runs.iter().flat_map(|run| cases(run, group.is_baseline)).collect();
+    Suite::new(study, &group.name, cases)
 }
 
 fn cases(run: &RunResult, is_baseline: bool) -> Vec<Case> {
@@ -157,7 +75,7 @@ fn judge<D>(audit: &Audit, found: &Finding<D>, topic: &str, side: &str) -> Outco
                 let value = found.value.map_or(f64::NAN, |v| v.0);
                 format!("{} is {side} {}.", short(value), plain(found.threshold.0))
             });
-            Outcome::Failed(message, audit.reasons.join("\n"))
+            Outcome::Failed { kind: "fired", message, text: audit.reasons.join("\n") }
         }
         Status::Inconclusive | Status::NotEvaluated => Outcome::Skipped(format!(
             "{}: {}",

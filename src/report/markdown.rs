@@ -83,7 +83,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Text that neither ends a cell nor becomes markup.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {

@@ -1,6 +1,7 @@
-//! One result, one small file a format. Nothing here computes: an [`Audit`](crate::verdict::Audit)
-//! goes in, text comes out.
+//! One result, one small file a format. Nothing here computes: an [`Audit`](crate::verdict::Audit),
+//! a study or a comparison goes in, text comes out.
 
+mod cases;
 mod content;
 pub mod csv;
 pub mod html;
@@ -8,6 +9,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod panel;
+pub mod regression;
 pub mod study_json;
 mod svg;
 pub mod terminal;

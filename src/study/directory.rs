@@ -4,7 +4,7 @@ use super::grid::Study;
 use super::plan::PlannedRun;
 use super::results::{RunResult, StudyResult};
 use crate::failure::usage;
-use crate::train::files::write_atomically;
+use crate::files::{read_text, write_atomically};
 use crate::train::run_dir::{RunDir, Status};
 use crate::verdict::Audit;
 use anyhow::{Context, Result};
@@ -60,7 +60,7 @@ impl StudyFile {
             schema: String,
         }
         let path = file(root);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_text(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.with_context(|| format!("cannot read {}", path.display()))?,
         };
@@ -120,6 +120,21 @@ impl StudyFile {
     }
 }
 
+/// Reads the single run in `dir`, as a study of one; `None` where there is none.
+///
+/// # Errors
+/// Names the file that cannot be read.
+pub fn read_single(dir: &Path) -> Result<Option<StudyResult>> {
+    let run = RunDir::at(dir);
+    if !run.record_file().exists() {
+        return Ok(None);
+    }
+    let name = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    let name: String = name.file_name().unwrap_or_default().to_string_lossy().into();
+    let runs = vec![read_run(name.clone(), &run)?];
+    Ok(Some(StudyResult { name, runs, missing: Vec::new() }))
+}
+
 /// Reads the study under `dir` with all its results.
 ///
 /// # Errors
@@ -148,7 +163,7 @@ fn read_run(name: String, dir: &RunDir) -> Result<RunResult> {
     let record = dir.read_record()?;
     let metrics = dir.read_metrics()?;
     let path = dir.path().join("verdict.json");
-    let audit = match std::fs::read_to_string(&path) {
+    let audit = match read_text(&path) {
         // A verdict from before the run was trained again.
         Ok(_) if record.status != Status::Finished => None,
         Ok(text) => Some(Audit::read(&text).with_context(|| path.display().to_string())?),

@@ -13,6 +13,7 @@
 use crate::backend;
 use crate::config::{Config, Layer, Method, resolve};
 use crate::failure::usage;
+use crate::files::read_text;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::hash_map::Entry;
@@ -46,8 +47,8 @@ impl Study {
     /// Names the file and what is wrong: TOML, unknown sections, keys that are no lists, and all
     /// that [`resolve`] refuses.
     pub fn read(path: &Path, over: &Layer) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the study {}", path.display()))?;
+        let text =
+            read_text(path).with_context(|| format!("cannot read the study {}", path.display()))?;
         Self::parse(&path.display().to_string(), &text, over)
     }
 
@@ -109,6 +110,9 @@ pub(super) fn differing_keys(one: &Config, other: &Config) -> Vec<String> {
     keys.filter(|key| one.get(*key) != other.get(*key)).cloned().collect()
 }
 
+/// Runs of the largest study.
+const MOST_RUNS: usize = 10_000;
+
 /// The product of a grid's lists, over the keys that all its points share.
 fn points(source: &str, base: &Table, grid: &Table) -> Result<Vec<Table>> {
     let mut points = vec![base.clone()];
@@ -118,6 +122,9 @@ fn points(source: &str, base: &Table, grid: &Table) -> Result<Vec<Table>> {
         };
         if values.is_empty() {
             return Err(usage(format!("{source}: grid.{key}: the list is empty")));
+        }
+        if points.len().saturating_mul(values.len()) > MOST_RUNS {
+            return Err(usage(format!("{source}: grid: more than {MOST_RUNS} runs")));
         }
         let with = |point: &Table, value: &Value| {
             let mut point = point.clone();
@@ -183,6 +190,11 @@ mod tests {
             error("name='x'\n[[grid]]\nsed=[1]")
                 .contains("unknown key `sed`; did you mean `seed`?")
         );
+        let digits = "=[0,1,2,3,4,5,6,7,8,9]\n";
+        let keys = ["seed", "width", "depth", "epochs", "heads", "patch"]
+            .map(|key| format!("{key}{digits}"));
+        let text = format!("name='x'\n[[grid]]\n{}", keys.concat());
+        assert_eq!(error(&text), "x.toml: grid: more than 10000 runs");
         for text in ["name=''", "name='..'", "name='a/b'", "name=' '"] {
             assert!(error(text).contains("cannot name a folder"), "{text}");
         }

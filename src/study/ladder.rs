@@ -137,7 +137,7 @@ fn final_accuracy(run: &RunResult) -> Option<Number> {
         return None;
     }
     let last = run.record.last.as_ref().map(|m| m.test_accuracy);
-    run.audit.as_ref().map(|audit| audit.accuracy).or(last)
+    run.audit.as_ref().and_then(|audit| audit.accuracy).or(last)
 }
 
 fn best(rungs: &[Rung]) -> Option<usize> {

@@ -8,7 +8,6 @@ mod estimate;
 mod grid;
 pub mod ladder;
 mod listing;
-mod lock;
 pub mod methods;
 mod plan;
 mod progress;
@@ -22,7 +21,7 @@ pub mod utility;
 mod workers;
 
 pub use consistency::{Mixture, Program, other_keys};
-pub use directory::{StudyFile, read_results};
+pub use directory::{StudyFile, read_results, read_single};
 pub use estimate::Estimator;
 pub use grid::Study;
 pub use listing::listing;

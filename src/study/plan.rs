@@ -1,9 +1,9 @@
 //! What a study has done and what is left: each run's place and how it stands.
 
 use super::grid::Study;
-use super::lock::Lock;
 use crate::config::Config;
 use crate::failure::usage;
+use crate::train::lock::Lock;
 use crate::train::run_dir::{RunDir, RunRecord, Status};
 use anyhow::Result;
 use std::path::Path;

@@ -90,6 +90,7 @@ impl Sketch {
             data_source: Source::Copy.name().into(),
             is_baseline: config.is_baseline(),
             diverged: None,
+            imported: None,
         }
     }
 }

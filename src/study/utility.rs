@@ -139,7 +139,7 @@ fn flags(run: &RunResult, audit: &Audit, signal: Signal) -> Option<bool> {
     match signal {
         Accuracy => {
             let chance = 1.0 / run.record.provenance.data.classes as f64;
-            let accuracy = audit.accuracy.0;
+            let accuracy = audit.accuracy?.0;
             Some(accuracy.is_nan() || accuracy <= chance + CHANCE_MARGIN)
         }
         Cosine => audit.cosine.aggregate.map(|v| v.0.is_nan() || v.0 <= ALIGNED),

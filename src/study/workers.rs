@@ -2,11 +2,11 @@
 //! one run that dies must not take others with it, and because tensor libraries share state inside
 //! one.
 
-use super::lock::Lock;
 use super::plan::PlannedRun;
 use super::progress::Display;
-use crate::train::files::write_atomically;
+use crate::files::write_atomically;
 use crate::train::interrupt;
+use crate::train::lock::Lock;
 use crate::train::run_dir::{RunRecord, Status};
 use anyhow::{Context, Result};
 use std::collections::VecDeque;

@@ -2,8 +2,9 @@
 
 pub mod checkpoint;
 mod evaluate;
-pub mod files;
 pub mod interrupt;
+pub mod lock;
+mod metrics_file;
 mod optimizer;
 mod progress;
 mod quiet;
@@ -11,7 +12,9 @@ pub mod run_dir;
 mod session;
 mod step;
 
+pub use crate::files;
 pub use evaluate::{Evaluation, evaluate};
+pub use metrics_file::Recovery;
 pub use optimizer::{Optimizer, learning_rate};
 pub use progress::Reporter;
 pub use quiet::train_quietly;

@@ -27,6 +27,6 @@ pub fn train_quietly(config: &Config, data: &Dataset, dir: &RunDir) -> Result<()
             Ok(())
         }
     }
-    dir.create(false)?;
+    let _lock = dir.create(false)?;
     backend::run(config, Training { config, data, dir })
 }

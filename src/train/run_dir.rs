@@ -1,15 +1,15 @@
 //! A run's directory: `run.json`, `config.toml`, `metrics.jsonl`, `checkpoint.mpk` and
 //! `epochs/epoch-NNNN.mpk`. Only what is complete is ever visible under these names.
 
-use super::files::write_atomically;
+use super::lock::{Holder, Lock};
 use crate::config::Config;
 use crate::data::DataProvenance;
 use crate::failure::usage;
+use crate::files::{read_text, sweep, write_atomically};
 use crate::number::Number;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Where a run's artefacts lie.
@@ -164,23 +164,55 @@ impl RunDir {
         self.record_file().exists() || self.checkpoint().exists()
     }
 
-    /// Makes the directory for a new run.
+    /// Whether there is something that can be continued: a run, or the configuration of one that
+    /// ended before it had begun.
+    pub fn can_resume(&self) -> bool {
+        self.holds_a_run() || self.config_file().exists()
+    }
+
+    /// Makes the directory for a new run, and locks it.
     ///
     /// # Errors
-    /// A usage error if a run is there and `force` is not set; else what the system says.
-    pub fn create(&self, force: bool) -> Result<()> {
+    /// A usage error if a run is there and `force` is not set; else as [`RunDir::lock`], or what
+    /// the system says.
+    pub fn create(&self, force: bool) -> Result<Lock> {
+        fs::create_dir_all(&self.0)
+            .with_context(|| format!("cannot create the run directory {}", self.0.display()))?;
+        let refusal = || {
+            usage(format!(
+                "{} holds a run already: --resume continues it, --force replaces it, --out \
+                 names another place",
+                self.0.display()
+            ))
+        };
+        if self.holds_a_run() && !force {
+            return Err(refusal());
+        }
+        let lock = self.lock()?;
         if self.holds_a_run() {
+            // It may have come while the lock was another's.
             if !force {
-                return Err(usage(format!(
-                    "{} holds a run already: --resume continues it, --force replaces it, --out \
-                     names another place",
-                    self.0.display()
-                )));
+                return Err(refusal());
             }
             self.remove_run()?;
         }
-        fs::create_dir_all(&self.0)
-            .with_context(|| format!("cannot create the run directory {}", self.0.display()))
+        Ok(lock)
+    }
+
+    /// Takes the run for this program, and clears away what a killed one had begun to write.
+    ///
+    /// # Errors
+    /// Names the program that is training the run; or if the lock's file cannot be written.
+    pub fn lock(&self) -> Result<Lock> {
+        let Some(lock) = Lock::take(&self.0)? else {
+            let holder = Holder::of(&self.0);
+            let holder = holder.map_or("another program".into(), |holder| holder.to_string());
+            bail!("{} is being trained by {holder}", self.0.display());
+        };
+        let own = ["run.json", "config.toml", "metrics.jsonl", "checkpoint.mpk"];
+        sweep(&self.0, |name| own.contains(&name))?;
+        sweep(&self.0.join("epochs"), |name| name.ends_with(".mpk"))?;
+        Ok(lock)
     }
 
     /// Removes what a run wrote here, and nothing else.
@@ -220,10 +252,13 @@ impl RunDir {
     /// Names the file where it cannot be read or does not fit the schema.
     pub fn read_record(&self) -> Result<RunRecord> {
         let path = self.record_file();
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{} is not a run record of fa-audit", path.display()))
+        let text = read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let parse = || -> Result<RunRecord> {
+            let record: RunRecord = serde_json::from_str(&text)?;
+            record.config.check()?;
+            Ok(record)
+        };
+        parse().with_context(|| format!("{} is not a run record of fa-audit", path.display()))
     }
 
     /// Writes `config.toml`.
@@ -233,53 +268,5 @@ impl RunDir {
     pub fn write_config(&self, config: &Config) -> Result<()> {
         let text = toml::to_string(config).context("encoding config.toml")?;
         write_atomically(&self.config_file(), text.as_bytes())
-    }
-
-    /// Appends an epoch to `metrics.jsonl`.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn append_metrics(&self, metrics: &EpochMetrics) -> Result<()> {
-        let path = self.metrics_file();
-        let append = || -> Result<()> {
-            let mut line = serde_json::to_string(metrics)?;
-            line.push('\n');
-            let mut file = fs::OpenOptions::new().create(true).append(true).open(&path)?;
-            file.write_all(line.as_bytes())?;
-            Ok(file.sync_data()?)
-        };
-        append().with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    /// Reads `metrics.jsonl`; no file is no epoch.
-    ///
-    /// # Errors
-    /// Names file and line that do not fit the schema; a last line cut short is left out.
-    pub fn read_metrics(&self) -> Result<Vec<EpochMetrics>> {
-        let path = self.metrics_file();
-        let text = match fs::read_to_string(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.with_context(|| format!("cannot read {}", path.display()))?,
-        };
-        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-        let parse = |(i, line)| {
-            serde_json::from_str(line).with_context(|| {
-                format!("{}, line {}: not a line of metrics", path.display(), i + 1)
-            })
-        };
-        complete.lines().enumerate().map(parse).collect()
-    }
-
-    /// Drops the lines of epochs that come after `epoch`: their checkpoint was not written.
-    ///
-    /// # Errors
-    /// If the file cannot be read or rewritten.
-    pub fn truncate_metrics(&self, epoch: usize) -> Result<()> {
-        let mut text = String::new();
-        for metrics in self.read_metrics()?.iter().filter(|m| m.epoch <= epoch) {
-            text += &serde_json::to_string(metrics).context("encoding metrics")?;
-            text.push('\n');
-        }
-        write_atomically(&self.metrics_file(), text.as_bytes())
     }
 }

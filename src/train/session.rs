@@ -151,13 +151,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
         device: B::Device,
         checkpoint: &Checkpoint,
     ) -> Result<Self> {
-        ensure!(
-            checkpoint.data.sha256 == data.provenance.sha256,
-            "the run was trained on {} with SHA-256 {}, these data have {}",
-            checkpoint.data.name,
-            checkpoint.data.sha256,
-            data.provenance.sha256
-        );
+        checkpoint.data.ensure_same(&data.provenance)?;
         let mut optimizer = Optimizer::new(config);
         optimizer.import(unpack_optimizer(&checkpoint.optimizer)?, &device);
         Ok(Self {
@@ -207,6 +201,9 @@ impl<'a, B: Differentiable> Session<'a, B> {
         if self.progress == Progress::default() {
             self.keep(0)?;
         }
+        if self.dir.read_metrics()?.len() < self.progress.epoch {
+            self.record_again()?;
+        }
         while self.progress.epoch < self.config.epochs && self.diverged.is_none() {
             let epoch = self.progress.epoch + 1;
             let done = (self.progress.epoch * self.steps() + self.progress.step) as u64;
@@ -218,9 +215,11 @@ impl<'a, B: Differentiable> Session<'a, B> {
             let metrics = self.measure(epoch)?;
             reporter.epoch(&metrics);
             self.end_epoch(epoch);
+            // In this order: whatever is there when the program dies, the newest checkpoint has all
+            // that came before it.
             self.dir.append_metrics(&metrics)?;
-            self.checkpoint().save(&self.dir.checkpoint())?;
             self.keep(epoch)?;
+            self.checkpoint().save(&self.dir.checkpoint())?;
             self.diverged = metrics.divergence();
         }
         Ok(Outcome::Finished { diverged: self.diverged.clone() })
@@ -245,6 +244,9 @@ impl<'a, B: Differentiable> Session<'a, B> {
             if stop() {
                 self.settle();
                 return Ok(false);
+            }
+            if k == 0 {
+                self.progress = Progress { epoch: self.progress.epoch, ..Progress::default() };
             }
             let (images, labels) = self.batch(epoch, k, indices);
             self.train_batch(images, labels, rate)
@@ -280,9 +282,9 @@ impl<'a, B: Differentiable> Session<'a, B> {
         Ok(())
     }
 
-    /// Closes `epoch`: the next one's sums begin at zero.
+    /// Closes `epoch`. Its sums stay until the next one's first step, in case its line is lost.
     pub fn end_epoch(&mut self, epoch: usize) {
-        self.progress = Progress { epoch, ..Progress::default() };
+        self.progress = Progress { epoch, step: 0, seconds: 0.0, ..self.progress };
     }
 
     fn batch(&self, epoch: usize, k: usize, indices: &[u32]) -> (Tensor<B, 2>, Tensor<B, 1, Int>) {
@@ -312,6 +314,16 @@ impl<'a, B: Differentiable> Session<'a, B> {
         let p = &self.progress;
         let seen = p.seen as f64;
         (p.loss_sum / seen, p.correct as f64 / seen, seen / p.seconds)
+    }
+
+    /// Writes the newest epoch's line where it was lost; how long the epoch took is lost with it.
+    fn record_again(&mut self) -> Result<()> {
+        self.progress.seconds = f64::NAN;
+        let metrics = self.measure(self.progress.epoch)?;
+        self.progress.seconds = 0.0;
+        self.dir.append_metrics(&metrics)?;
+        self.diverged = metrics.divergence();
+        Ok(())
     }
 
     fn measure(&mut self, epoch: usize) -> Result<EpochMetrics> {
@@ -363,6 +375,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             parameters: pack(&export(self.net())),
             feedback: pack(&self.trainee.feedback),
             optimizer: pack_optimizer(self.optimizer.export()),
+            imported: None,
         }
     }
 }

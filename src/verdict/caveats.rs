@@ -9,7 +9,10 @@ use crate::diagnostics::reference::CALIBRATED_BATCH;
 
 pub(super) fn caveats(audit: &Audit) -> Vec<String> {
     let mut notes: Vec<String> =
-        [batch_size(audit), uneven(audit), few_batches(audit)].into_iter().flatten().collect();
+        [imported(audit), batch_size(audit), uneven(audit), few_batches(audit)]
+            .into_iter()
+            .flatten()
+            .collect();
     notes.extend(
         [
             under_floor(&audit.cosine.detail),
@@ -30,6 +33,14 @@ pub(super) fn caveats(audit: &Audit) -> Vec<String> {
         notes.extend(unpublished(name, threshold));
     }
     notes
+}
+
+fn imported(audit: &Audit) -> Option<String> {
+    let file = audit.run.imported.as_ref()?;
+    Some(format!(
+        "Imported from {file}: how it was trained, and on inputs of which scale, is its \
+         configuration's word. The change of the weights since initialisation is not known."
+    ))
 }
 
 fn batch_size(audit: &Audit) -> Option<String> {

@@ -21,7 +21,7 @@ pub use crate::diagnostics::depth_utility::FrozenBaseline;
 pub(crate) use reasons::concentrated;
 pub use seeds::{MethodSummary, summarise};
 pub use thresholds::{CALIBRATIONS, CalibratedThreshold, Calibration, Calibrations, Thresholds};
-pub use words::{list, plain, short};
+pub use words::{list, percent_fine, plain, short};
 
 use crate::diagnostics::controls::Controls;
 use crate::diagnostics::cosine::Cosine;
@@ -120,6 +120,9 @@ pub struct Subject {
     /// Where and how training left the finite numbers, if it did.
     #[serde(default)]
     pub diverged: Option<String>,
+    /// The file of another program that the network was imported from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
 }
 
 /// A diagnostic against its threshold. `value` is `null` where nothing was measured, and then
@@ -163,7 +166,8 @@ pub struct Evaluation {
     pub samples: usize,
     /// Samples in each batch, equal neighbours once: `[128]`, or `[128, 16]` with a shorter last one.
     pub batch_sizes: Vec<usize>,
-    pub loss: LossReduction,
+    /// `null` where a trace does not say.
+    pub loss: Option<LossReduction>,
     /// Which tokens the arrays show.
     pub tokens: String,
 }
@@ -174,8 +178,8 @@ pub struct Audit {
     pub schema: String,
     pub protocol: String,
     pub run: Subject,
-    /// A fraction.
-    pub accuracy: Number,
+    /// A fraction; `null` where a trace does not say.
+    pub accuracy: Option<Number>,
     pub diagnostics: Diagnostics,
     pub cosine: CosineFinding,
     pub verdict: Decision,
@@ -193,7 +197,7 @@ pub struct Audit {
 pub fn judge(
     subject: Subject,
     trace: &LayerTrace,
-    accuracy: f64,
+    accuracy: Option<f64>,
     frozen: Option<FrozenBaseline>,
     thresholds: &Thresholds,
     controls: Option<Controls>,
@@ -233,7 +237,7 @@ pub fn judge(
         schema: SCHEMA.into(),
         protocol: PROTOCOL.into(),
         run: subject,
-        accuracy: Number(accuracy),
+        accuracy: accuracy.map(Number),
         diagnostics,
         cosine,
         verdict,

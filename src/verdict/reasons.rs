@@ -8,6 +8,7 @@
 use super::words::{against, list, percent, percent_fine, plain, short, signed};
 use super::{Audit, CosineFinding, Decision, Status};
 use crate::diagnostics::aggregation::{Aggregation, Concentration};
+use crate::diagnostics::controls::Control;
 use crate::diagnostics::cosine::Cosine;
 use crate::diagnostics::null::NullCalibration;
 use crate::diagnostics::shadow::{Resolution, Shadow, ShadowLayer};
@@ -135,7 +136,7 @@ fn depth_utility(audit: &Audit) -> Option<String> {
     Some(format!(
         "Depth utility: accuracy {} is {against_baseline} frozen blocks ({}), where {} over are asked: \
          training the blocks does not pay.",
-        percent_fine(audit.accuracy.0),
+        percent_fine(audit.accuracy?.0),
         percent_fine(frozen),
         plain(asked)
     ))
@@ -243,7 +244,12 @@ fn null_band(audit: &Audit) -> String {
         Some((a.inside_null.as_ref()?, null.draws))
     });
     match inside {
-        None => "How many lie inside the null band is not evaluated without controls.".into(),
+        None => match controls.map(|c| &c.null) {
+            Some(Control::Missing { not_evaluated }) => {
+                format!("How many lie inside the null band is not evaluated: {not_evaluated}.")
+            }
+            _ => "How many lie inside the null band is not evaluated without controls.".into(),
+        },
         Some((layers, draws)) if layers.is_empty() => {
             format!("None lies inside the null band of {draws} fresh feedback draws.")
         }

@@ -131,7 +131,7 @@ pub(crate) fn pool(setting: Setting, runs: &[&Audit]) -> MethodSummary {
         epochs: setting.epochs,
         is_baseline: runs[0].run.is_baseline,
         seeds: runs.iter().map(|a| a.run.seed).collect(),
-        accuracy: Summary::of(&collect(runs, |a| Some(a.accuracy.0))),
+        accuracy: Summary::of(&collect(runs, |a| a.accuracy.map(|v| v.0))),
         cosine: some_summary(&collect(runs, |a| a.cosine.aggregate.map(|v| v.0))),
         cosine_per_layer: (0..layers.unwrap_or(0))
             .map(|l| Summary::of(&collect(runs, |a| a.cosine.detail.per_layer.get(l).map(|v| v.0))))

@@ -41,7 +41,7 @@ impl Specimen {
 
     pub fn trace(&self) -> LayerTrace {
         LayerTrace {
-            loss_reduction: LossReduction::Mean,
+            loss_reduction: Some(LossReduction::Mean),
             tokens: "single".into(),
             batches: (0..self.batches).map(|k| self.batch(k)).collect(),
         }
@@ -53,7 +53,7 @@ impl Specimen {
         let width = self.batches + 1;
         let rows = |entry: &dyn Fn(usize, usize) -> f64| {
             let cells = (0..self.samples).flat_map(|i| (0..width).map(move |j| (i, j)));
-            let data = cells.map(|(i, j)| entry(i, j) as f32).collect();
+            let data = cells.map(|(i, j)| entry(i, j)).collect();
             Matrix::new(self.samples, width, data)
         };
         let along = |norm: f64| rows(&|_, j| if j == k { norm } else { 0.0 });
@@ -72,8 +72,8 @@ impl Specimen {
             hidden: self.hidden.iter().map(|&n| along(n.into())).collect(),
             gradient: Some(self.gradient.iter().map(|&n| along(n.into())).collect()),
             credit: Some(self.cosine.iter().map(|&c| credit(c)).collect()),
-            logits: Matrix::new(self.samples, 10, vec![0.0; 10 * self.samples]),
-            labels: vec![0; self.samples],
+            logits: Some(Matrix::new(self.samples, 10, vec![0.0; 10 * self.samples])),
+            labels: Some(vec![0; self.samples]),
         }
     }
 
@@ -90,6 +90,7 @@ impl Specimen {
             data_source: "copy".into(),
             is_baseline: self.baseline,
             diverged: self.diverged.map(Into::into),
+            imported: None,
         }
     }
 
@@ -100,7 +101,7 @@ impl Specimen {
             source: "frozen-s42".into(),
         });
         let (trace, thresholds) = (self.trace(), Thresholds::default());
-        judge(self.subject(), &trace, self.accuracy, frozen, &thresholds, None)
+        judge(self.subject(), &trace, Some(self.accuracy), frozen, &thresholds, None)
     }
 }
 

@@ -22,7 +22,7 @@ fn cifar(place: &Place, change: impl Fn(&str, &mut Vec<u8>)) {
 }
 
 /// Runs `line`, which must fail with `code` and one line of error with these words.
-fn fails(place: &Place, line: &str, code: i32, words: &[&str]) -> String {
+pub fn fails(place: &Place, line: &str, code: i32, words: &[&str]) -> String {
     let outcome = place.run(line);
     let errors: Vec<_> = outcome.stderr.lines().filter(|l| l.starts_with("error: ")).collect();
     assert_eq!(outcome.code, code, "{line}: {}", outcome.stderr);

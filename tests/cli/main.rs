@@ -3,5 +3,13 @@
 mod audit;
 mod bad_input;
 mod common;
+mod faults;
+#[cfg(unix)]
+mod harried_study;
+mod import;
+#[cfg(unix)]
+mod kills;
+mod regress;
 mod report;
 mod runs;
+mod traces;

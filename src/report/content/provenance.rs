@@ -21,7 +21,7 @@ pub fn setting(content: &Content) -> Vec<(&'static str, String)> {
         format!("{} batches of N = {}{tokens}", e.batches, sizes.join("/"))
     });
     let reduction = distinct(&evaluated, |run| {
-        match run.audit.as_ref().map(|a| a.evaluation.loss) {
+        match run.audit.as_ref().and_then(|a| a.evaluation.loss) {
             Some(LossReduction::Sum) => "recorded as a sum, reported as the batch mean",
             _ => "batch mean",
         }

@@ -269,7 +269,7 @@ fn run_row(run: &RunResult) -> Vec<Cell> {
     };
     let d = &audit.diagnostics;
     row.extend([
-        Style::Percent.one(audit.accuracy.0).into(),
+        audit.accuracy.map_or(Cell::absent(), |v| Style::Percent.one(v.0).into()),
         finding(&d.growth, Style::Short),
         finding(&d.reference, Style::Short),
         finding(&d.stability, Style::Short),

@@ -19,7 +19,7 @@ const TOP: f64 = 34.0;
 /// In per cent: audited, or that of the newest epoch.
 fn accuracy(run: &RunResult) -> Option<f64> {
     match &run.audit {
-        Some(audit) => Some(audit.accuracy.0 * 100.0),
+        Some(audit) => audit.accuracy.map(|v| v.0 * 100.0),
         None => {
             let newest = run.metrics.last().or(run.record.last.as_ref())?;
             Some(newest.test_accuracy.0 * 100.0)

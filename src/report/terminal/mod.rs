@@ -7,10 +7,12 @@
 mod cells;
 mod controls;
 mod draw;
+mod regression;
 mod seeds;
 pub mod study;
 
 pub use controls::controls;
+pub use regression::regression;
 pub use seeds::seeds;
 
 use crate::verdict::{Audit, Status, Thresholds, plain, short};
@@ -56,13 +58,11 @@ fn setting(audit: &Audit) -> String {
             source => format!("{} ({source})", run.dataset),
         },
         format!(
-            "{} batch{} of {}, batch-{:?} loss",
+            "{} batch{} of {}",
             evaluation.batches,
             if evaluation.batches == 1 { "" } else { "es" },
-            sizes.join("/"),
-            evaluation.loss
-        )
-        .to_lowercase(),
+            sizes.join("/")
+        ) + &evaluation.loss.map_or_else(String::new, |l| format!(", batch-{} loss", l.word())),
     ];
     if evaluation.tokens != "single" {
         parts.push(format!("{} token", evaluation.tokens));
@@ -108,7 +108,7 @@ fn verdicts(audits: &[&Audit], thresholds: &Thresholds, color: bool) -> String {
         table.add_row(vec![
             Cell::new(name(audit)),
             Cell::new(seed(audit)),
-            Cell::new(accuracy(audit.accuracy.0)),
+            Cell::new(audit.accuracy.map_or("–".into(), |v| accuracy(v.0))),
             Cell::new(finding(&d.growth, short)),
             Cell::new(finding(&d.reference, exponential)),
             Cell::new(finding(&d.stability, |v| fixed(v, 2))),

@@ -1,13 +1,32 @@
 //! `LayerTrace`: hidden states, reference gradients and credits of some evaluation batches as
 //! plain host arrays. The one place where networks on a device meet the arithmetic of the audit;
 //! nothing behind it knows which program trained the network.
+//!
+//! | file | |
+//! |---|---|
+//! | [`file`] | trace files, which any program can write |
+//! | `layout` | which name means what, and whether the arrays fit each other |
+//! | `info` | the metadata |
+//! | `safetensors`, `npz`, `npy` | the formats |
+//! | `array` | one array: dtypes, orders, tokens |
 
-/// A matrix on the host, row-major: `rows` samples of `cols` features.
+mod array;
+pub mod file;
+mod info;
+mod layout;
+mod npy;
+mod npz;
+mod safetensors;
+
+pub use info::TraceInfo;
+
+/// A matrix on the host, row-major: `rows` samples of `cols` features, in f64 whatever the precision
+/// they were computed in (f32 fits exactly).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     rows: usize,
     cols: usize,
-    data: Vec<f32>,
+    data: Vec<f64>,
 }
 
 impl Matrix {
@@ -15,7 +34,7 @@ impl Matrix {
     ///
     /// # Panics
     /// If `data` does not hold `rows * cols` values.
-    pub fn new(rows: usize, cols: usize, data: Vec<f32>) -> Self {
+    pub fn new(rows: usize, cols: usize, data: Vec<f64>) -> Self {
         assert_eq!(data.len(), rows * cols, "a {rows}x{cols} matrix");
         Self { rows, cols, data }
     }
@@ -31,12 +50,12 @@ impl Matrix {
     }
 
     /// The features of sample `i`.
-    pub fn row(&self, i: usize) -> &[f32] {
+    pub fn row(&self, i: usize) -> &[f64] {
         &self.data[i * self.cols..(i + 1) * self.cols]
     }
 
     /// The samples in order.
-    pub fn iter_rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+    pub fn iter_rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
         (0..self.rows).map(|i| self.row(i))
     }
 }
@@ -50,6 +69,16 @@ pub enum LossReduction {
     Sum,
 }
 
+impl LossReduction {
+    /// As it stands in artefacts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Sum => "sum",
+        }
+    }
+}
+
 /// One evaluation batch of N samples. Layers are numbered 0 … L: `hidden[l]` is h_l.
 #[derive(Clone, Debug)]
 pub struct BatchTrace {
@@ -60,22 +89,24 @@ pub struct BatchTrace {
     /// The method's raw credit a_l (before RMS normalisation), each [N, d]; `None` where it was
     /// not recorded.
     pub credit: Option<Vec<Matrix>>,
-    /// [N, classes].
-    pub logits: Matrix,
-    pub labels: Vec<u32>,
+    /// [N, classes]; `None` where they were not recorded.
+    pub logits: Option<Matrix>,
+    /// `None` where they were not recorded.
+    pub labels: Option<Vec<u32>>,
 }
 
 impl BatchTrace {
     /// Number of samples N.
     pub fn samples(&self) -> usize {
-        self.labels.len()
+        self.hidden.first().map_or(0, Matrix::rows)
     }
 }
 
 /// Evaluation batches of one network.
 #[derive(Clone, Debug)]
 pub struct LayerTrace {
-    pub loss_reduction: LossReduction,
+    /// `None` where the program that recorded it did not say.
+    pub loss_reduction: Option<LossReduction>,
     /// Which tokens the arrays show: `"single"` (a network without tokens), `"cls"` or `"mean"`.
     pub tokens: String,
     /// At least one; all with the same number of layers.
@@ -86,6 +117,22 @@ impl LayerTrace {
     /// Number of residual blocks L: there are L + 1 hidden states.
     pub fn blocks(&self) -> usize {
         self.batches[0].hidden.len() - 1
+    }
+
+    /// How many samples the logits classify correctly, and of how many; `None` where logits or labels
+    /// were not recorded, or there is no sample.
+    pub fn classified(&self) -> Option<(usize, usize)> {
+        let (mut right, mut samples) = (0, 0);
+        for batch in &self.batches {
+            let (logits, labels) = (batch.logits.as_ref()?, batch.labels.as_ref()?);
+            for (row, &label) in logits.iter_rows().zip(labels) {
+                let label = label as usize;
+                let beaten = |(c, v): (usize, &f64)| c == label || *v < row[label];
+                right += usize::from(row.iter().enumerate().all(beaten));
+                samples += 1;
+            }
+        }
+        (samples > 0).then_some((right, samples))
     }
 
     /// The size N of the first batch, on which the reference gradient's scale depends.

@@ -1,0 +1,211 @@
+//! The audit of a trace: what another program recorded of its network. There is no network to run, and
+//! so no control that runs one.
+
+use super::Auditor;
+use crate::config::Method;
+use crate::diagnostics::controls::{Control, Controls};
+use crate::diagnostics::rank::{Ranks, ranks_of_trace};
+use crate::diagnostics::{aggregation, clamp, common_mode};
+use crate::failure::usage;
+use crate::trace::file::{Format, Trace};
+use crate::trace::{LayerTrace, Matrix, TraceInfo};
+use crate::train::checkpoint::Checkpoint;
+use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge, percent_fine};
+use anyhow::Result;
+use std::path::Path;
+
+impl Auditor {
+    /// Audits the trace at `path`.
+    ///
+    /// # Errors
+    /// Names the file: unreadable or damaged traces, a frozen run of another network.
+    pub(super) fn audit_trace(&mut self, path: &Path, format: Format) -> Result<Audit> {
+        let trace = Trace::read(path, format)?;
+        let subject = subject(&trace.info);
+        let frozen = match subject.is_baseline {
+            true => None,
+            false => self.twin_of_trace(path, &trace)?,
+        };
+        let controls = self.options.controls && !subject.is_baseline;
+        let controls = controls.then(|| controls_of(&trace.layers));
+        let thresholds = Thresholds::default();
+        let accuracy = trace.info.accuracy;
+        let mut audit = judge(subject, &trace.layers, accuracy, frozen, &thresholds, controls);
+        audit.notes.extend(notes(&trace));
+        Ok(audit)
+    }
+
+    /// The frozen run that was named, be it a trace or a checkpoint; else what the trace itself says.
+    fn twin_of_trace(&mut self, path: &Path, trace: &Trace) -> Result<Option<FrozenBaseline>> {
+        let Some(given) = self.options.frozen.clone() else {
+            return Ok(trace.info.frozen_accuracy.map(|accuracy| FrozenBaseline {
+                accuracy,
+                method: Method::Frozen.to_string(),
+                source: path.display().to_string(),
+            }));
+        };
+        let refused = |problem| usage(format!("--frozen {}: {problem}", given.display()));
+        let (twin, accuracy) = match Format::of(&given) {
+            Some(format) => {
+                let twin = Trace::read(&given, format)?;
+                (Twin::of_trace(&twin), twin.info.accuracy)
+            }
+            None => {
+                let twin = self.load(&given)?;
+                (Twin::of_checkpoint(&twin), Some(self.twin_accuracy(&given, &twin)?))
+            }
+        };
+        twin.check(&Twin::of_trace(trace)).map_err(refused)?;
+        let accuracy = accuracy.ok_or_else(|| {
+            refused("its metadata say no `accuracy`, with which the run is to be compared".into())
+        })?;
+        Ok(Some(FrozenBaseline {
+            accuracy,
+            method: twin.words,
+            source: given.display().to_string(),
+        }))
+    }
+}
+
+/// What must agree between a trace and its frozen twin, as far as both say it.
+struct Twin {
+    method: Option<String>,
+    arch: Option<String>,
+    dataset: Option<String>,
+    /// d of h_0 … h_L.
+    widths: Vec<usize>,
+    /// Which run it is, for the reader.
+    words: String,
+}
+
+impl Twin {
+    fn of_trace(trace: &Trace) -> Self {
+        let info = &trace.info;
+        let hidden = &trace.layers.batches[0].hidden;
+        let mut words = info.method.clone().unwrap_or_default();
+        for (name, number) in [("seed", info.seed), ("epoch", info.epoch)] {
+            if let Some(number) = number {
+                words += &format!(", {name} {number}");
+            }
+        }
+        Self {
+            method: info.method.clone(),
+            arch: info.arch.clone(),
+            dataset: info.dataset.clone(),
+            widths: hidden.iter().map(Matrix::cols).collect(),
+            words,
+        }
+    }
+
+    fn of_checkpoint(checkpoint: &Checkpoint) -> Self {
+        let config = &checkpoint.config;
+        Self {
+            method: Some(config.method.to_string()),
+            arch: Some(config.arch.to_string()),
+            dataset: Some(config.dataset.name().into()),
+            widths: vec![config.width; config.blocks() + 1],
+            words: super::words(checkpoint),
+        }
+    }
+
+    /// What keeps this run from being the frozen twin of `run`.
+    fn check(&self, run: &Self) -> Result<(), String> {
+        match &self.method {
+            Some(method) if is(method, Method::Frozen) => {}
+            Some(method) => {
+                return Err(format!("it was trained by {method}, not with frozen blocks"));
+            }
+            None => return Err("its metadata do not say `method = frozen`".into()),
+        }
+        if self.widths != run.widths {
+            return Err(format!(
+                "another network: its hidden states have widths {:?}, those of the run {:?}",
+                self.widths, run.widths
+            ));
+        }
+        let pairs = [("arch", &self.arch, &run.arch), ("dataset", &self.dataset, &run.dataset)];
+        for (key, ours, theirs) in pairs {
+            if let (Some(ours), Some(theirs)) = (ours, theirs)
+                && !ours.eq_ignore_ascii_case(theirs)
+            {
+                return Err(format!("another {key}: {ours}, the run has {theirs}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is(method: &str, known: Method) -> bool {
+    method.eq_ignore_ascii_case(&known.to_string())
+}
+
+fn subject(info: &TraceInfo) -> Subject {
+    let method = info.method.clone().unwrap_or_else(|| "unknown".into());
+    Subject {
+        arch: info.arch.clone().unwrap_or_default(),
+        dataset: info.dataset.clone().unwrap_or_default(),
+        seed: info.seed,
+        epoch: info.epoch,
+        epochs: info.epochs,
+        label: method.clone(),
+        data_source: String::new(),
+        is_baseline: is(&method, Method::Frozen) || is(&method, Method::Shallow),
+        diverged: None,
+        imported: None,
+        method,
+    }
+}
+
+/// The controls that are arithmetic on arrays.
+fn controls_of(trace: &LayerTrace) -> Controls {
+    const NETWORK: &str =
+        "it runs the network, which a trace does not hold: diagnose the checkpoint";
+    fn missing<T>(why: &str) -> Control<T> {
+        Control::missing(why)
+    }
+    Controls {
+        null: missing(
+            "it draws the feedback anew, which a trace does not hold: diagnose the checkpoint",
+        ),
+        perturbation: missing(NETWORK),
+        perturbation_f32: missing(NETWORK),
+        nudging: missing(NETWORK),
+        descent: missing(NETWORK),
+        shadow: missing(NETWORK),
+        common_mode: common_mode::common_mode(trace).into(),
+        clamp: clamp::clamp(trace).into(),
+        aggregation: aggregation::aggregation(trace, None).into(),
+        rank: ranks_of_trace(trace).map(|matrices| Ranks { matrices }).into(),
+    }
+}
+
+/// What a reader must know of the recording.
+fn notes(trace: &Trace) -> Vec<String> {
+    let Trace { info, layers } = trace;
+    let mut notes = Vec::new();
+    if info.assumed_tokens(layers) {
+        notes.push(
+            "The arrays have several tokens, of which the first was measured, as the protocol does: \
+             the metadata key `tokens` chooses, `cls` or `mean`."
+                .into(),
+        );
+    }
+    if let (None, Some((right, samples))) = (info.accuracy, layers.classified()) {
+        notes.push(format!(
+            "Of the {samples} recorded samples {} are classified correctly; the run's test accuracy \
+             is not said.",
+            percent_fine(right as f64 / samples as f64)
+        ));
+    }
+    let bare = |norm: &String| {
+        ["none", "no", "false", "identity"].iter().any(|word| norm.eq_ignore_ascii_case(word))
+    };
+    if info.terminal_norm.as_ref().is_some_and(bare) {
+        notes.push(
+            "Without a norm before the head the reference gradient does not shrink as the hidden \
+             states grow: on the published runs of such networks its floor never fired."
+                .into(),
+        );
+    }
+    notes
+}

@@ -1,0 +1,372 @@
+//! Checkpoints from PyTorch: a state dict of the same architecture, with its feedback matrices,
+//! becomes a [`Checkpoint`] that an audit accepts.
+//!
+//! Nothing of the file is executed. Its length bounds the memory: what a header claims is compared
+//! with the bytes that are there, and a tensor is read only once its shape is the wanted one.
+
+mod names;
+mod pickle;
+mod safetensors;
+mod stored;
+mod torch;
+
+pub use names::{Names, TABLE};
+
+use crate::backend::{self, Differentiable, Task};
+use crate::config::Config;
+use crate::credit::feedback_layout;
+use crate::data::DataProvenance;
+use crate::model::{NamedTensors, Net, export};
+use crate::train::Trainee;
+use crate::train::checkpoint::{Checkpoint, Imported, Progress, pack};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use burn::tensor::TensorData;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use stored::Stored;
+
+/// Files above this are not read into memory.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// An imported network.
+#[derive(Debug)]
+pub struct Import {
+    pub checkpoint: Checkpoint,
+    /// What was done to the numbers on the way, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads the state dict at `path` as the network of `config`, trained on `data` for `epoch` epochs.
+///
+/// # Errors
+/// Names the file, and lists every tensor that is missing, of another shape, no floating-point
+/// numbers, or not part of the network.
+pub fn import(
+    path: &Path,
+    names: &Names,
+    config: &Config,
+    data: &DataProvenance,
+    epoch: usize,
+) -> Result<Import> {
+    let bytes = read(path)?;
+    let sha256 = crate::hex(&Sha256::digest(&bytes));
+    let stored = tensors(path, &bytes).with_context(|| path.display().to_string())?;
+    let wanted = backend::run(config, Layout { config, classes: data.classes })?;
+    let (found, notes) = fill(names, &wanted, stored).map_err(|problems| {
+        let problems = problems.join("\n  ");
+        anyhow!("{} does not fit {}:\n  {problems}", path.display(), described(config))
+    })?;
+    let (feedback, parameters): (NamedTensors, NamedTensors) =
+        found.into_iter().partition(|(name, _)| name.starts_with("feedback."));
+    let checkpoint = Checkpoint {
+        config: config.clone(),
+        data: data.clone(),
+        progress: Progress { epoch, ..Progress::default() },
+        parameters: pack(&parameters),
+        feedback: pack(&feedback),
+        optimizer: BTreeMap::new(),
+        imported: Some(Imported {
+            file: path.file_name().unwrap_or_default().to_string_lossy().into(),
+            sha256,
+        }),
+    };
+    backend::run(config, Check(&checkpoint))?;
+    Ok(Import { checkpoint, notes })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let named = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(named)?;
+    let length = file.metadata().with_context(named)?.len();
+    ensure!(
+        length <= MOST_BYTES,
+        "{} has {length} bytes, at most {MOST_BYTES} are read",
+        path.display()
+    );
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes).with_context(named)?;
+    Ok(bytes)
+}
+
+/// By the content, not by the name: a zip archive begins with `PK`, a safetensors file with the
+/// length of its header.
+fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<BTreeMap<String, Stored<'a>>> {
+    ensure!(!bytes.is_empty(), "the file is empty");
+    if bytes.starts_with(b"PK") {
+        torch::tensors(bytes)
+    } else if path.extension().is_some_and(|e| e == "safetensors") || bytes.get(8) == Some(&b'{') {
+        safetensors::tensors(bytes)
+    } else {
+        bail!(
+            "neither a safetensors file nor a zip archive, which torch.save writes since PyTorch 1.6: \
+             load an older file there and save its state_dict() again"
+        )
+    }
+}
+
+fn described(config: &Config) -> String {
+    let Config { arch, width, depth, method, .. } = config;
+    format!("the configuration ({method} on {arch}, width {width}, depth {depth})")
+}
+
+/// A tensor that the checkpoint needs.
+#[derive(Debug)]
+struct Wanted {
+    /// In checkpoints: `blocks.0.norm.gamma`.
+    name: String,
+    /// In a PyTorch module of the same structure: `blocks.0.norm.weight`.
+    pytorch: String,
+    /// As PyTorch holds it.
+    shape: Vec<usize>,
+    /// Whether the checkpoint holds it transposed: Burn's Linear is [in, out], PyTorch's [out, in].
+    transposed: bool,
+    /// The shape of a Conv2d's kernel in the place of a Linear over flattened patches.
+    kernel: Option<[usize; 4]>,
+}
+
+/// Every parameter and feedback matrix of a configuration.
+struct Layout<'a> {
+    config: &'a Config,
+    classes: usize,
+}
+
+impl Task for Layout<'_> {
+    type Output = Vec<Wanted>;
+
+    fn run<B: Differentiable>(self, device: B::Device) -> Result<Vec<Wanted>> {
+        let Self { config, classes } = self;
+        let net = Net::<B>::new(config, classes, &device);
+        let parameters = export(&net).into_iter().map(|(name, data)| {
+            let mut shape = data.shape.to_vec();
+            let transposed = shape.len() == 2;
+            if transposed {
+                shape.reverse();
+            }
+            let kernel = [config.width, 3, config.patch, config.patch];
+            Wanted {
+                pytorch: pytorch_name(&name),
+                kernel: (name == "embed.patch.weight").then_some(kernel),
+                shape,
+                transposed,
+                name,
+            }
+        });
+        let feedback = feedback_layout(config, classes).into_iter().map(|(name, shape)| Wanted {
+            pytorch: name.clone(),
+            name,
+            shape: shape.to_vec(),
+            transposed: false,
+            kernel: None,
+        });
+        Ok(parameters.chain(feedback).collect())
+    }
+}
+
+/// PyTorch calls a LayerNorm's γ and β weight and bias.
+fn pytorch_name(name: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((above, "gamma")) => format!("{above}.weight"),
+        Some((above, "beta")) => format!("{above}.bias"),
+        _ => name.into(),
+    }
+}
+
+/// That the network can be built from the checkpoint.
+struct Check<'a>(&'a Checkpoint);
+
+impl Task for Check<'_> {
+    type Output = ();
+
+    fn run<B: Differentiable>(self, device: B::Device) -> Result<()> {
+        Trainee::<B>::from_checkpoint(self.0, &device).map(drop)
+    }
+}
+
+/// Finds what is wanted among what is stored; or all that keeps the two from fitting.
+fn fill(
+    names: &Names,
+    wanted: &[Wanted],
+    stored: BTreeMap<String, Stored>,
+) -> Result<(NamedTensors, Vec<String>), Vec<String>> {
+    let known: Vec<&str> = wanted.iter().map(|w| w.pytorch.as_str()).collect();
+    let mut problems: Vec<String> = names
+        .idle(&known)
+        .into_iter()
+        .map(|key| format!("[{TABLE}] {key:?} fits no tensor of the network"))
+        .collect();
+    let mut rest = parts_of_attention(stored);
+    let mut found = NamedTensors::new();
+    let mut converted = BTreeMap::<&str, usize>::new();
+    for want in wanted {
+        let in_file = names.in_file(&want.pytorch);
+        let Some(tensor) = rest.remove(&in_file) else {
+            problems.push(missing(&in_file, want, &rest));
+            continue;
+        };
+        let kind = tensor.kind.converted();
+        match take(want, tensor, names.is_transposed(&want.pytorch)) {
+            Ok(data) => {
+                found.insert(want.name.clone(), data);
+                if let Some(kind) = kind {
+                    *converted.entry(kind).or_default() += 1;
+                }
+            }
+            Err(problem) => problems.push(format!("{in_file} {problem:#}")),
+        }
+    }
+    let unknown = rest.keys().filter(|name| names.is_of_interest(name));
+    problems.extend(unknown.map(|name| format!("{name} is not part of the network")));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let notes = converted.into_iter().map(|(kind, n)| format!("{n} tensors of {kind} are now f32"));
+    Ok((found, notes.collect()))
+}
+
+/// The values of one tensor as the checkpoint holds them.
+fn take(want: &Wanted, mut tensor: Stored, turned: bool) -> Result<TensorData> {
+    let matrix = want.shape.len() == 2;
+    let mut shape = want.shape.clone();
+    if turned && matrix {
+        shape.reverse();
+    }
+    let is_kernel = !turned && want.kernel.is_some_and(|kernel| tensor.shape == kernel);
+    if tensor.shape != shape && !is_kernel {
+        let reversed = tensor.shape.iter().rev().eq(&shape) && matrix;
+        let advice = match (reversed, turned) {
+            (false, _) => String::new(),
+            (true, false) => format!(
+                ": it is stored transposed, which `transposed = [{:?}]` in [{TABLE}] says",
+                want.pytorch
+            ),
+            (true, true) => format!(": it is not stored transposed, as [{TABLE}] says"),
+        };
+        bail!("is {:?}, expected {shape:?}{advice}", tensor.shape);
+    }
+    if matrix && turned != want.transposed {
+        tensor = tensor.outputs_last();
+        shape.reverse();
+    }
+    Ok(TensorData::new(tensor.values()?, shape))
+}
+
+fn missing(in_file: &str, want: &Wanted, rest: &BTreeMap<String, Stored>) -> String {
+    let below = format!(".{in_file}");
+    let hint = rest.keys().find_map(|name| name.strip_suffix(&below)).map(|prefix| {
+        format!(": the file has {prefix}{below}, which `prefix = {prefix:?}` in [{TABLE}] finds")
+    });
+    format!("{in_file} is missing, expected {:?}{}", want.shape, hint.unwrap_or_default())
+}
+
+/// Splits what `nn.MultiheadAttention` keeps in one piece: `in_proj_weight` into `query.weight`,
+/// `key.weight` and `value.weight`, the bias likewise.
+fn parts_of_attention(stored: BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {
+    let mut split = BTreeMap::new();
+    for (name, tensor) in stored {
+        let fused =
+            name.rsplit_once("in_proj_").filter(|(_, kind)| ["weight", "bias"].contains(kind));
+        let parts: Option<Vec<Stored>> = (0..3).map(|i| tensor.part(i, 3)).collect();
+        match (fused, parts) {
+            (Some((above, kind)), Some(parts)) => {
+                let own = ["query", "key", "value"].map(|part| format!("{above}{part}.{kind}"));
+                split.extend(own.into_iter().zip(parts));
+            }
+            _ => {
+                split.insert(name, tensor);
+            }
+        }
+    }
+    split
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng;
+    use rand::{Rng, RngExt};
+
+    const PT: (&str, &[u8]) = ("model.pt", include_bytes!("../../tests/import/golden/model.pt"));
+    const SAFE: (&str, &[u8]) =
+        ("model.safetensors", include_bytes!("../../tests/import/golden/model.safetensors"));
+
+    /// Every tensor of a file, as the bits of its values.
+    /// Name, shape and bits.
+    type Content = (String, Vec<usize>, Vec<u32>);
+
+    fn contents(name: &str, bytes: &[u8]) -> Result<Vec<Content>> {
+        let bits = |(name, tensor): (String, Stored)| {
+            // What `fill` compares with the wanted shape.
+            let fits = tensor.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+            ensure!(fits.is_some_and(|n| n <= bytes.len()), "{name} is larger than the file");
+            let values = match tensor.kind {
+                stored::Kind::Other(_) => Vec::new(),
+                _ => tensor.values()?.into_iter().map(f32::to_bits).collect(),
+            };
+            Ok((name, tensor.shape, values))
+        };
+        tensors(Path::new(name), bytes)?.into_iter().map(bits).collect()
+    }
+
+    /// PyTorch's archive has checksums: it is read as it was written, or refused.
+    #[test]
+    fn a_flipped_bit_never_changes_what_is_read_from_an_archive() {
+        let (name, whole) = PT;
+        let intact = contents(name, whole).unwrap();
+        let mut stream = rng::stream(1, "import/flips");
+        let mut refused = 0;
+        // All of the pickle and the directory, and anywhere.
+        let ends = (0..2_000).chain(whole.len() - 6_000..whole.len());
+        let anywhere = (0..2_000).map(|_| stream.random_range(0..whole.len() as u64) as usize);
+        for at in ends.chain(anywhere.collect::<Vec<_>>()) {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 1 << (stream.next_u32() % 8);
+            match contents(name, &bytes) {
+                Ok(found) => assert!(found == intact, "a bit of byte {at} went unnoticed"),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 2_000, "{refused}");
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_is_refused() {
+        for (name, whole) in [PT, SAFE] {
+            let mut stream = rng::stream(1, "import/cuts");
+            let near = (0..400).chain(whole.len() - 400..whole.len());
+            let anywhere = (0..400).map(|_| stream.random_range(0..whole.len() as u64) as usize);
+            for length in near.chain(anywhere) {
+                assert!(contents(name, &whole[..length]).is_err(), "{name} cut to {length}");
+            }
+        }
+    }
+
+    /// Without a checksum the numbers may change; nothing may panic or read beyond the file.
+    #[test]
+    fn random_bytes_in_a_header_are_refused_or_read() {
+        let mut stream = rng::stream(1, "import/noise");
+        for (name, whole) in [PT, SAFE] {
+            for _ in 0..4_000 {
+                let mut bytes = whole.to_vec();
+                for _ in 0..1 + stream.next_u32() % 4 {
+                    let near = stream.random_range(0..4_000u64) as usize;
+                    let at = if stream.random_bool(0.5) { near } else { bytes.len() - 1 - near };
+                    bytes[at] = stream.next_u32() as u8;
+                }
+                let _ = contents(name, &bytes);
+            }
+        }
+        // Programs for the pickle machine, without an archive's checksum around them.
+        for _ in 0..200_000 {
+            let mut program = b"\x80\x02".to_vec();
+            program.extend((0..64).map(|_| {
+                let operations =
+                    b"(.012NJKMX)t]l}daesucRbQqhj\x81\x85\x86\x87\x88\x94\x95\x00\x01\n";
+                operations[stream.next_u32() as usize % operations.len()]
+            }));
+            let _ = pickle::Pickle::read(&program);
+        }
+    }
+}

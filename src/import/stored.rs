@@ -1,0 +1,203 @@
+//! A tensor as it lies in a foreign file, and its values as f32.
+
+use anyhow::{Context, Result, bail, ensure};
+use half::{bf16, f16};
+
+/// What the elements of a stored tensor are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    /// Nothing that a parameter can be, by its name in the file.
+    Other(String),
+}
+
+/// A tensor in the bytes of a file: element (i, j, …) lies at `offset` + i · `stride[0]` + …
+#[derive(Clone, Debug)]
+pub struct Stored<'a> {
+    pub kind: Kind,
+    pub shape: Vec<usize>,
+    /// In elements, one for each dimension.
+    pub stride: Vec<usize>,
+    /// In elements.
+    pub offset: usize,
+    /// Little endian.
+    pub bytes: &'a [u8],
+}
+
+impl Kind {
+    /// The size of an element in bytes.
+    fn size(&self) -> Result<usize> {
+        Ok(match self {
+            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+            Self::Other(name) => bail!("is {name}, expected floating-point numbers"),
+        })
+    }
+
+    /// The name of a kind that f32 does not hold as it is; bf16 and f16 are exact in f32, but were
+    /// rounded before.
+    pub fn converted(&self) -> Option<&'static str> {
+        match self {
+            Self::F16 => Some("float16"),
+            Self::Bf16 => Some("bfloat16"),
+            Self::F64 => Some("float64"),
+            Self::F32 | Self::Other(_) => None,
+        }
+    }
+}
+
+impl<'a> Stored<'a> {
+    /// A tensor whose elements fill `bytes` in row-major order.
+    pub fn row_major(kind: Kind, shape: Vec<usize>, bytes: &'a [u8]) -> Self {
+        let stride = row_major(&shape);
+        Self { kind, shape, stride, offset: 0, bytes }
+    }
+
+    /// The `part`-th of `parts` equal parts along the first dimension, where it can be divided.
+    pub fn part(&self, part: usize, parts: usize) -> Option<Self> {
+        let rows = *self.shape.first()?;
+        let height = rows.is_multiple_of(parts).then_some(rows / parts)?;
+        let skipped = part.checked_mul(height)?.checked_mul(*self.stride.first()?)?;
+        let mut own = self.clone();
+        own.shape[0] = height;
+        own.offset = self.offset.checked_add(skipped)?;
+        Some(own)
+    }
+
+    /// The tensor with its first dimension last: the transpose of a matrix, and a convolution's kernel
+    /// [out, in, height, width] as rows of a patch.
+    pub fn outputs_last(mut self) -> Self {
+        self.shape.rotate_left(1);
+        self.stride.rotate_left(1);
+        self
+    }
+
+    /// The elements in row-major order. They are as many as the shape says, whatever the file
+    /// holds: compare the shape with what is wanted first.
+    ///
+    /// # Errors
+    /// If the elements are no floating-point numbers, or lie outside of the file's bytes.
+    pub fn values(&self) -> Result<Vec<f32>> {
+        let size = self.kind.size()?;
+        let end = self.end().context("has dimensions beyond all bounds")?;
+        let held = self.bytes.len() / size;
+        ensure!(end <= held, "reaches to element {end} of a storage of {held}");
+        let count = self.shape.iter().product();
+        let mut values = Vec::with_capacity(count);
+        let mut index = vec![0; self.shape.len()];
+        for _ in 0..count {
+            let at =
+                self.offset + index.iter().zip(&self.stride).map(|(i, s)| i * s).sum::<usize>();
+            values.push(self.element(&self.bytes[at * size..(at + 1) * size]));
+            for (i, extent) in index.iter_mut().zip(&self.shape).rev() {
+                *i += 1;
+                if *i < *extent {
+                    break;
+                }
+                *i = 0;
+            }
+        }
+        Ok(values)
+    }
+
+    /// One past the last element; `None` where it does not fit a machine word.
+    fn end(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        let last = self
+            .shape
+            .iter()
+            .zip(&self.stride)
+            .try_fold(self.offset, |last, (n, s)| last.checked_add((n - 1).checked_mul(*s)?))?;
+        last.checked_add(1)
+    }
+
+    fn element(&self, bytes: &[u8]) -> f32 {
+        match *bytes {
+            [a, b] if self.kind == Kind::F16 => f16::from_le_bytes([a, b]).to_f32(),
+            [a, b] => bf16::from_le_bytes([a, b]).to_f32(),
+            [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
+            [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
+            _ => unreachable!("an element has 2, 4 or 8 bytes"),
+        }
+    }
+}
+
+fn row_major(shape: &[usize]) -> Vec<usize> {
+    let mut stride = vec![1usize; shape.len()];
+    for d in (1..shape.len()).rev() {
+        stride[d - 1] = stride[d].saturating_mul(shape[d]);
+    }
+    stride
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn strides_offsets_transposes_and_parts_are_pytorchs() {
+        let held = bytes(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        // x = torch.arange(7.)[1:].view(2, 3); x, x.T, x.T[1:], x[1:2]
+        let x = Stored { offset: 1, ..Stored::row_major(Kind::F32, vec![2, 3], &held) };
+        assert_eq!(x.values().unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let t = x.clone().outputs_last();
+        assert_eq!(
+            (t.shape.clone(), t.values().unwrap()),
+            (vec![3, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0])
+        );
+        assert_eq!(t.part(1, 3).unwrap().values().unwrap(), [2.0, 5.0]);
+        assert_eq!(x.part(1, 2).unwrap().values().unwrap(), [4.0, 5.0, 6.0]);
+        assert!(x.part(0, 3).is_none());
+        let scalar = Stored::row_major(Kind::F32, vec![], &held);
+        assert_eq!(scalar.values().unwrap(), [0.0]);
+        let expanded = Stored { stride: vec![0], ..Stored::row_major(Kind::F32, vec![3], &held) };
+        assert_eq!(expanded.values().unwrap(), [0.0; 3]);
+    }
+
+    #[test]
+    fn other_precisions_become_f32() {
+        // torch.tensor([1.5, -2.25]) in each dtype.
+        let half = Stored::row_major(Kind::F16, vec![2], &[0x00, 0x3e, 0x80, 0xc0]);
+        assert_eq!(half.values().unwrap(), [1.5, -2.25]);
+        let brain = Stored::row_major(Kind::Bf16, vec![2], &[0xc0, 0x3f, 0x10, 0xc0]);
+        assert_eq!(brain.values().unwrap(), [1.5, -2.25]);
+        let double: Vec<u8> = [1.5f64, 0.1].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let double = Stored::row_major(Kind::F64, vec![2], &double);
+        assert_eq!(double.values().unwrap(), [1.5, 0.1]);
+        let int = Stored::row_major(Kind::Other("int64".into()), vec![1], &[0; 8]);
+        assert_eq!(
+            int.values().unwrap_err().to_string(),
+            "is int64, expected floating-point numbers"
+        );
+    }
+
+    #[test]
+    fn elements_beyond_the_bytes_are_refused() {
+        let held = bytes(&[0.0; 4]);
+        let at = |shape: &[usize], stride: &[usize], offset| {
+            let (shape, stride) = (shape.to_vec(), stride.to_vec());
+            Stored { kind: Kind::F32, shape, stride, offset, bytes: &held }.values()
+        };
+        assert!(at(&[2, 2], &[2, 1], 0).is_ok());
+        for (shape, stride, offset) in [
+            (vec![2, 2], vec![2, 1], 1),
+            (vec![5], vec![1], 0),
+            (vec![2], vec![usize::MAX], 0),
+            (vec![1], vec![1], usize::MAX),
+            (vec![usize::MAX, usize::MAX], vec![0, 0], 0),
+        ] {
+            assert!(at(&shape, &stride, offset).is_err(), "{shape:?} {stride:?} {offset}");
+        }
+    }
+}

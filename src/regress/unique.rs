@@ -1,0 +1,40 @@
+//! Maps in which a key that stands twice is refused: serde keeps the last, and what a merge left in
+//! a baseline would be lost in silence.
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// For `#[serde(deserialize_with)]`.
+///
+/// # Errors
+/// Names the key that stands twice.
+pub fn unique<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Reader<V>(PhantomData<V>);
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Reader<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a map of names")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(key) = access.next_key::<String>()? {
+                match map.entry(key) {
+                    Entry::Occupied(twice) => {
+                        return Err(A::Error::custom(format!("{:?} stands twice", twice.key())));
+                    }
+                    Entry::Vacant(place) => place.insert(access.next_value()?),
+                };
+            }
+            Ok(map)
+        }
+    }
+    deserializer.deserialize_map(Reader(PhantomData))
+}

@@ -1,0 +1,158 @@
+//! What a trace file says of the run in words: its metadata.
+
+use super::array::{Tokens, shown};
+use super::{LayerTrace, LossReduction};
+use anyhow::{Result, bail};
+use std::collections::BTreeMap;
+
+/// The layout that this version reads.
+const VERSION: &str = "1";
+
+/// The metadata of a trace. What is not there is `None`; keys that mean nothing here are left alone,
+/// since writers add their own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TraceInfo {
+    pub method: Option<String>,
+    pub arch: Option<String>,
+    pub dataset: Option<String>,
+    pub seed: Option<u64>,
+    pub epoch: Option<u64>,
+    /// Epochs that the run was planned for.
+    pub epochs: Option<u64>,
+    /// Test accuracies, as fractions.
+    pub accuracy: Option<f64>,
+    pub frozen_accuracy: Option<f64>,
+    /// The norm before the head: `layernorm`, `none`.
+    pub terminal_norm: Option<String>,
+    pub(super) loss_reduction: Option<LossReduction>,
+    pub(super) tokens: Option<Tokens>,
+}
+
+impl TraceInfo {
+    /// Of a file's metadata.
+    ///
+    /// # Errors
+    /// Names the key without which this is no trace, or whose value is none.
+    pub(super) fn new(metadata: &BTreeMap<String, String>) -> Result<Self> {
+        let text = |key: &str| metadata.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
+        let word = |key| text(key).map(str::to_owned);
+        let fraction = |key| {
+            text(key).map(|value| match value.parse::<f64>() {
+                Ok(v) if (0.0..=1.0).contains(&v) => Ok(v),
+                _ => refused(key, value, "a fraction from 0 to 1"),
+            })
+        };
+        let count = |key| {
+            text(key).map(|value| match value.parse::<u64>() {
+                Ok(v) => Ok(v),
+                Err(_) => refused(key, value, "a whole number from 0"),
+            })
+        };
+        match text("fa_trace") {
+            Some(VERSION) => {}
+            Some(other) => {
+                bail!("its layout is `fa_trace = {}`, expected {VERSION}", shown(other))
+            }
+            None => bail!("its metadata have no `fa_trace = {VERSION}`: not a trace"),
+        }
+        let loss_reduction = match text("loss_reduction") {
+            None => None,
+            Some("mean") => Some(LossReduction::Mean),
+            Some("sum") => Some(LossReduction::Sum),
+            Some(other) => return refused("loss_reduction", other, "mean or sum"),
+        };
+        let tokens = match text("tokens") {
+            None => None,
+            Some("cls") => Some(Tokens::Cls),
+            Some("mean") => Some(Tokens::Mean),
+            Some(other) => return refused("tokens", other, "cls or mean"),
+        };
+        Ok(Self {
+            method: word("method"),
+            arch: word("arch"),
+            dataset: word("dataset"),
+            seed: count("seed").transpose()?,
+            epoch: count("epoch").transpose()?,
+            epochs: count("epochs").transpose()?,
+            accuracy: fraction("accuracy").transpose()?,
+            frozen_accuracy: fraction("frozen_accuracy").transpose()?,
+            terminal_norm: word("terminal_norm"),
+            loss_reduction,
+            tokens,
+        })
+    }
+}
+
+impl TraceInfo {
+    /// Whether there were several tokens to choose from, and nothing said which.
+    pub fn assumed_tokens(&self, layers: &LayerTrace) -> bool {
+        self.tokens.is_none() && layers.tokens != "single"
+    }
+}
+
+fn refused<T>(key: &str, value: &str, expected: &str) -> Result<T> {
+    bail!("metadata `{key}` is `{}`: expected {expected}", shown(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(pairs: &[(&str, &str)]) -> Result<TraceInfo> {
+        let pairs = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+        TraceInfo::new(&pairs.collect())
+    }
+
+    #[test]
+    fn every_key_is_read_and_only_the_version_must_be_there() {
+        let all = info(&[
+            ("fa_trace", "1"),
+            ("method", "dfa"),
+            ("arch", "mlp"),
+            ("dataset", "digits"),
+            ("seed", "42"),
+            ("epoch", "7"),
+            ("epochs", "9"),
+            ("accuracy", "0.5"),
+            ("frozen_accuracy", "0.25"),
+            ("terminal_norm", "none"),
+            ("loss_reduction", "sum"),
+            ("tokens", "mean"),
+            ("format", "pt"),
+        ]);
+        let expected = TraceInfo {
+            method: Some("dfa".into()),
+            arch: Some("mlp".into()),
+            dataset: Some("digits".into()),
+            seed: Some(42),
+            epoch: Some(7),
+            epochs: Some(9),
+            accuracy: Some(0.5),
+            frozen_accuracy: Some(0.25),
+            terminal_norm: Some("none".into()),
+            loss_reduction: Some(LossReduction::Sum),
+            tokens: Some(Tokens::Mean),
+        };
+        assert_eq!(all.unwrap(), expected);
+        assert_eq!(info(&[("fa_trace", "1"), ("method", " ")]).unwrap(), TraceInfo::default());
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_named_with_its_key() {
+        for (key, value, expected) in [
+            ("accuracy", "93.1", "a fraction from 0 to 1"),
+            ("accuracy", "nan", "a fraction"),
+            ("frozen_accuracy", "high", "a fraction"),
+            ("seed", "-1", "a whole number"),
+            ("epoch", "1.5", "a whole number"),
+            ("loss_reduction", "none", "mean or sum"),
+            ("tokens", "last", "cls or mean"),
+        ] {
+            let error = info(&[("fa_trace", "1"), (key, value)]).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains(value), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(info(&[]).unwrap_err().to_string().contains("not a trace"));
+        assert!(info(&[("fa_trace", "2")]).unwrap_err().to_string().contains("fa_trace = 2"));
+    }
+}
