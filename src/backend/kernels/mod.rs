@@ -6,6 +6,7 @@ mod adamw;
 mod differentiable;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "flex")]
 mod normal;
 
 pub use adamw::{AdamW, Moments};
