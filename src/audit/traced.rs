@@ -4,6 +4,8 @@
 use super::Auditor;
 use crate::config::Method;
 use crate::diagnostics::controls::{Control, Controls};
+use crate::diagnostics::direct_null::direct_null;
+use crate::diagnostics::null::NullCalibration;
 use crate::diagnostics::rank::{Ranks, ranks_of_trace};
 use crate::diagnostics::{aggregation, clamp, common_mode};
 use crate::failure::usage;
@@ -13,6 +15,9 @@ use crate::train::checkpoint::Checkpoint;
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge, percent_fine};
 use anyhow::Result;
 use std::path::Path;
+
+/// Fresh feedbacks of the null: the fewest whose p can go below .05, and the published number.
+const NULL_DRAWS: usize = 20;
 
 impl Auditor {
     /// Audits the trace at `path`.
@@ -27,7 +32,7 @@ impl Auditor {
             false => self.twin_of_trace(path, &trace)?,
         };
         let controls = self.options.controls && !subject.is_baseline;
-        let controls = controls.then(|| controls_of(&trace.layers));
+        let controls = controls.then(|| controls_of(&trace));
         let thresholds = Thresholds::default();
         let accuracy = trace.info.accuracy;
         let mut audit = judge(subject, &trace.layers, accuracy, frozen, &thresholds, controls);
@@ -157,16 +162,14 @@ fn subject(info: &TraceInfo) -> Subject {
 }
 
 /// The controls that are arithmetic on arrays.
-fn controls_of(trace: &LayerTrace) -> Controls {
+fn controls_of(Trace { info, layers: trace }: &Trace) -> Controls {
     const NETWORK: &str =
         "it runs the network, which a trace does not hold: diagnose the checkpoint";
     fn missing<T>(why: &str) -> Control<T> {
         Control::missing(why)
     }
     Controls {
-        null: missing(
-            "it draws the feedback anew, which a trace does not hold: diagnose the checkpoint",
-        ),
+        null: null_of(trace, info),
         perturbation: missing(NETWORK),
         perturbation_f32: missing(NETWORK),
         nudging: missing(NETWORK),
@@ -177,6 +180,17 @@ fn controls_of(trace: &LayerTrace) -> Controls {
         aggregation: aggregation::aggregation(trace, None).into(),
         rank: ranks_of_trace(trace).map(|matrices| Ranks { matrices }).into(),
     }
+}
+
+/// Under DFA fresh feedback gives a credit without the network.
+fn null_of(trace: &LayerTrace, info: &TraceInfo) -> Control<NullCalibration> {
+    if !info.method.as_deref().is_some_and(|method| is(method, Method::Dfa)) {
+        return Control::missing(
+            "only under dfa (the metadata key `method`) is a credit drawn anew without the network: \
+             diagnose the checkpoint",
+        );
+    }
+    direct_null(trace, info.seed.unwrap_or(0), NULL_DRAWS).into()
 }
 
 /// What a reader must know of the recording.

@@ -2,9 +2,9 @@
 //! features of each sample. Without it DFA on random targets does not explode, and the published
 //! numbers are not reached.
 
+use crate::backend::Kernels;
 use crate::config::{Config, Normalise};
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 
 /// How credits are scaled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,13 +23,10 @@ impl Normaliser {
     }
 
     /// ã [N, d] of a [N, d].
-    pub fn apply<B: Backend>(&self, credit: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub fn apply<B: Kernels>(&self, credit: Tensor<B, 2>) -> Tensor<B, 2> {
         match *self {
             Self::None => credit,
-            Self::Rms { epsilon } => {
-                let rms = credit.clone().square().mean_dim(1).sqrt();
-                credit / rms.add_scalar(epsilon)
-            }
+            Self::Rms { epsilon } => B::rms_normalised(credit, epsilon),
         }
     }
 }

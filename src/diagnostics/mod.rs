@@ -19,6 +19,7 @@ pub mod controls;
 pub mod cosine;
 pub mod depth_utility;
 pub mod descent;
+pub mod direct_null;
 pub mod growth;
 pub mod nudging;
 pub mod null;
@@ -53,6 +54,7 @@ pub enum Unmeasured {
     NoGradient,
     NoCredit,
     NoFeedback,
+    NoOutputError,
     NoLossReduction,
     NoAccuracy,
     NoFrozenTwin,
@@ -71,6 +73,9 @@ impl fmt::Display for Unmeasured {
             Self::NoGradient => f.write_str("the trace holds no reference gradient"),
             Self::NoCredit => f.write_str("the trace holds no credit signal"),
             Self::NoFeedback => f.write_str("the rule has no feedback matrices to draw anew"),
+            Self::NoOutputError => {
+                f.write_str("the trace holds no logits and labels, of which the error is made")
+            }
             Self::NoLossReduction => {
                 f.write_str("the trace does not say how its loss was reduced over the batch")
             }
@@ -98,6 +103,9 @@ impl Unmeasured {
             Self::NoAccuracy => Some("the metadata key `accuracy` of a trace file supplies it"),
             Self::NoLossReduction => Some(
                 "the metadata key `loss_reduction` of a trace file, `mean` or `sum`, supplies it",
+            ),
+            Self::NoOutputError => Some(
+                "the tensors `batch.{k}.logits` and `batch.{k}.labels` of a trace file supply them",
             ),
             Self::NoGradient => Some("the tensors `batch.{k}.g.{l}` of a trace file supply it"),
             Self::NoCredit => Some("the tensors `batch.{k}.a.{l}` of a trace file supply it"),

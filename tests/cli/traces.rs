@@ -262,6 +262,14 @@ fn what_a_trace_lacks_is_not_evaluated_and_the_key_is_named() {
     }
     assert!(controls["common_mode"]["per_layer"][0]["mean_energy"].is_f64());
     assert_eq!(controls["rank"]["matrices"][0]["matrix"], "g_0");
+    // Without a network there is a fresh credit under dfa alone, and only of an output error.
+    let null = |recording: Recording| recording.audit("--controls")["controls"]["null"].clone();
+    assert_eq!(null(whole())["draws"], 20);
+    let unsaid = null(whole().unsay("method"))["not_evaluated"].to_string();
+    assert!(unsaid.contains("`method`"), "{unsaid}");
+    assert!(null(whole().say("method", "fa"))["not_evaluated"].is_string());
+    let lacks = null(whole().without(".labels"))["not_evaluated"].to_string();
+    assert!(lacks.contains("logits and labels"), "{lacks}");
     // An accuracy that is not said is no number, and what the logits say is no test accuracy.
     let audit = whole().unsay("accuracy").audit("");
     assert_eq!(audit["accuracy"], Value::Null);

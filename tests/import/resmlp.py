@@ -190,7 +190,7 @@ def compare(args):
             worst = max(worst, *off)
             print(f"{name + f'[{l}]':18} {a:15.8e} {b:15.8e} {c:15.8e} {off[0]:8.1e} {off[1]:8.1e}")
     print(f"largest relative difference: {worst:.1e}")
-    raise SystemExit(worst > 1e-4)
+    raise SystemExit(int(worst > 1e-4))
 
 
 def golden(args):

@@ -169,6 +169,26 @@ fn the_inner_product_with_a_credit_agrees_with_its_formula() {
     }
 }
 
+#[test]
+fn a_credit_is_normalised_as_its_formula_says() {
+    fn own<B: Kernels>(scale: f64) -> Vec<f64> {
+        let credit = matrix::<B>(wave(1, ROWS * INPUTS, scale), ROWS, INPUTS);
+        host(B::rms_normalised(credit, 1e-8))
+    }
+    // The last is so small that the square of a value is not a normal number in f32.
+    for (scale, tolerance) in [(1.0, 2e-7), (1e4, 2e-7), (1e-9, 2e-7), (1e-18, 1e-3)] {
+        let rows = wave(1, ROWS * INPUTS, scale);
+        let normalised = |row: &[f64]| {
+            let rms = (row.iter().map(|v| v * v).sum::<f64>() / INPUTS as f64).sqrt();
+            row.iter().map(|v| v / (rms + 1e-8)).collect::<Vec<_>>()
+        };
+        let want: Vec<f64> = rows.chunks(INPUTS).flat_map(normalised).collect();
+        assert!(relative(&own::<NdArray<f64>>(scale), &want) < 1e-14, "{scale}");
+        assert!(relative(&own::<NdArray>(scale), &want) < tolerance, "ndarray, {scale}");
+        assert!(relative(&own::<Flex>(scale), &want) < tolerance, "flex, {scale}");
+    }
+}
+
 /// Against Burn's own AdamW, over enough steps for the moments to matter.
 fn adamw_agrees<B: Kernels>() {
     let vector = |p: usize| {

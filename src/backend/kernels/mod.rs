@@ -181,6 +181,12 @@ pub trait Kernels: Backend {
         each.unsqueeze_dim::<3>(1).expand([n, tokens, d]).reshape([n * tokens, d])
     }
 
+    /// a / (RMS(a) + ε) of a credit [n, d], the RMS over each row.
+    fn rms_normalised(credit: Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
+        let rms = credit.clone().square().mean_dim(1).sqrt();
+        credit / rms.add_scalar(epsilon)
+    }
+
     /// softmax over the last dimension of `scale` · x: [n, tokens].
     fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
         burn::tensor::activation::softmax(x.mul_scalar(scale), 1)

@@ -155,6 +155,14 @@ impl Kernels for Flex {
         tensor(dx, [n * tokens, d])
     }
 
+    fn rms_normalised(credit: Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
+        let dims = credit.dims();
+        let credit = Host::of(credit);
+        let mut normalised = vec![0.0; credit.values().len()];
+        rows::rms_normalise(credit.values(), dims[1], epsilon as f32, &mut normalised);
+        tensor(normalised, dims)
+    }
+
     fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
         let [_, tokens] = x.dims();
         let mut x = Host::of(x);

@@ -168,6 +168,23 @@ pub(super) fn inner_product_with_simd<S: Simd>(
     sum
 }
 
+#[pulp::with_simd(rms_normalise = Arch::new())]
+#[inline(always)]
+pub(super) fn rms_normalise_with_simd<S: Simd>(
+    _simd: S,
+    x: &[f32],
+    d: usize,
+    epsilon: f32,
+    y: &mut [f32],
+) {
+    for (x, y) in x.chunks_exact(d.max(1)).zip(y.chunks_exact_mut(d.max(1))) {
+        let rms = (sum_of(x, x, |v, _| v * v) / d as f32).sqrt() + epsilon;
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = x / rms;
+        }
+    }
+}
+
 #[inline(always)]
 fn greatest(row: &[f32]) -> f32 {
     let mut partial = [f32::NEG_INFINITY; LANES];
@@ -223,11 +240,12 @@ pub(super) fn softmax_backward_with_simd<S: Simd>(
 pub(super) struct AdamWStep {
     beta_1: f32,
     beta_2: f32,
-    correction_1: f32,
-    correction_2: f32,
     epsilon: f32,
     decay: f32,
+    /// η / (1 − β₁ᵗ)
     rate: f32,
+    /// 1/√(1 − β₂ᵗ): a root and a quotient a value are what a step of AdamW costs.
+    inverse_root: f32,
 }
 
 impl AdamWStep {
@@ -236,11 +254,10 @@ impl AdamWStep {
         Self {
             beta_1: adamw.beta_1,
             beta_2: adamw.beta_2,
-            correction_1,
-            correction_2,
             epsilon: adamw.epsilon,
             decay: (adamw.rate * adamw.weight_decay) as f32,
-            rate: adamw.rate as f32,
+            rate: adamw.rate as f32 / correction_1,
+            inverse_root: 1.0 / correction_2.sqrt(),
         }
     }
 }
@@ -258,8 +275,7 @@ pub(super) fn adamw_with_simd<S: Simd>(
     for (((p, g), m), v) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
         *m = *m * step.beta_1 + g * (1.0 - step.beta_1);
         *v = *v * step.beta_2 + g * g * (1.0 - step.beta_2);
-        let spread = (*v / step.correction_2).sqrt() + step.epsilon;
-        let delta = *m / step.correction_1 / spread;
-        *p = *p - *p * step.decay - delta * step.rate;
+        let spread = v.sqrt() * step.inverse_root + step.epsilon;
+        *p = *p - *p * step.decay - *m * step.rate / spread;
     }
 }
