@@ -2,12 +2,12 @@
 
 use super::{DONE, REGRESSION, Show, colour, print};
 use crate::failure::usage;
+use crate::files::write_atomically;
 use crate::regress::{Baseline, Comparison, Rule, Scope, compare};
 use crate::report::regression::{headline, json, junit, markdown};
 use crate::report::terminal;
 use crate::study::results::StudyResult;
 use crate::study::{read_results, read_single};
-use crate::train::files::write_atomically;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,6 @@ pub mod run_dir;
 mod session;
 mod step;
 
-pub use crate::files;
 pub use evaluate::{Evaluation, evaluate};
 pub use metrics_file::Recovery;
 pub use optimizer::{Optimizer, learning_rate};

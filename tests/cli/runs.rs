@@ -28,6 +28,21 @@ fn the_same_command_gives_the_same_metrics_and_the_same_checkpoint() {
     assert_ne!(differs, metrics(&place.path("bp-one/metrics.jsonl")), "the seed is used");
 }
 
+/// Wide enough for the matrix products to be shared: over 192³ multiplications each.
+#[test]
+fn the_numbers_do_not_depend_on_the_threads() {
+    let place = Place::new();
+    let train = "train --config small.toml --method dfa --set width=512 --set epochs=1 \
+                 --set train_samples=256 --set batch_size=128";
+    for threads in [1, 2, 3] {
+        place.done(&format!("{train} --set threads={threads} --out t{threads}"));
+    }
+    let of = |threads: u8| metrics(&place.path(&format!("t{threads}/metrics.jsonl")));
+    assert_eq!(of(1).len(), 1);
+    assert_eq!(of(1), of(2));
+    assert_eq!(of(1), of(3));
+}
+
 #[test]
 fn a_vit_trains_and_is_diagnosed() {
     let place = Place::new();
