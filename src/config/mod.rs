@@ -292,7 +292,11 @@ impl Config {
             "frozen_blocks",
             "epochs",
         ];
-        let table = |c: &Self| toml::Table::try_from(c).expect("a configuration is a TOML table");
+        // Not as TOML, whose integers are signed: a record may hold any seed.
+        let table = |c: &Self| match serde_json::to_value(c) {
+            Ok(serde_json::Value::Object(keys)) => keys,
+            _ => unreachable!("a configuration is a table of plain values"),
+        };
         let theirs = table(published);
         table(self)
             .into_iter()

@@ -41,6 +41,10 @@ pub fn validate(c: &Config) -> Result<(), Invalid> {
         )?;
     }
 
+    for (key, seed) in [("seed", c.seed), ("data_seed", c.data_seed)] {
+        let most = i64::MAX as u64;
+        expect(key, seed <= most, seed, &format!("at most {most}: TOML holds no larger integer"))?;
+    }
     let shared = c.threads == 1 || c.backend == BackendName::Flex;
     expect("threads", shared, c.threads, "1, or more on the backend flex")?;
 

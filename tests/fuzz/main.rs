@@ -47,7 +47,8 @@ struct Counts {
     slowest: Duration,
 }
 
-/// Reads mutants, each from a stream of its own, for so long, and at least five.
+/// Reads mutants, each from a stream of its own, for so long, and at least five. The
+/// number of the first is `FUZZ_FROM`.
 fn fuzz(reader: &Reader, time: Duration) -> Counts {
     let folder = tempfile::tempdir().expect("a folder");
     for whole in &reader.corpus {
@@ -56,8 +57,9 @@ fn fuzz(reader: &Reader, time: Duration) -> Counts {
     }
     let begin = Instant::now();
     let mut counts = Counts::default();
+    let first: u64 = std::env::var("FUZZ_FROM").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     while counts.inputs < 5 || begin.elapsed() < time {
-        let number = counts.inputs;
+        let number = first + counts.inputs;
         counts.inputs += 1;
         let mut random = ChaCha8Rng::seed_from_u64(number);
         let bytes = mutant(&reader.corpus, &mut random);
