@@ -25,10 +25,10 @@
 //! | [`train`] | the step, the loop, optimiser groups, schedule, checkpoint, run directory |
 //! | [`import`] | PyTorch state dicts as checkpoints: readers for untrusted files, names, shapes |
 //! | [`probe`] | runs a network over evaluation batches and fills a `LayerTrace` |
-//! | [`trace`] | `LayerTrace`: the one place where the two worlds meet |
+//! | [`trace`] | `LayerTrace`: the one place where the two worlds meet; trace files of other programs |
 //! | [`diagnostics`] | one file a diagnostic or control, each citing its definition |
 //! | [`verdict`] | thresholds with their calibration ranges, statuses, the rule, reasons as sentences |
-//! | [`audit`] | one checkpoint's audit: load, probe, controls, find its frozen twin, judge |
+//! | [`audit`] | one run's audit: a checkpoint (load, probe, controls, find its frozen twin) or a trace, judged |
 //! | [`stats`] | mean, sample standard deviation, median, interval, correlation |
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
 //! | [`failure`] | which failures are the user's words, and so a usage error |

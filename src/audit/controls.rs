@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::credit::{Feedback, Rule};
 use crate::data::Dataset;
 use crate::diagnostics::controls::{Control, Controls};
-use crate::diagnostics::cosine::cosine;
+use crate::diagnostics::cosine::per_layer;
 use crate::diagnostics::descent::{Descent, descent};
 use crate::diagnostics::nudging::nudging;
 use crate::diagnostics::null::{NullCalibration, null_calibration};
@@ -20,7 +20,6 @@ use crate::diagnostics::{Unmeasured, aggregation, clamp, common_mode};
 use crate::model::{NamedTensors, Net, export};
 use crate::probe::{Probe, to_matrix};
 use crate::rng;
-use crate::trace::LayerTrace;
 use crate::train::Trainee;
 use anyhow::Result;
 use rand::Rng as _;
@@ -93,9 +92,6 @@ pub fn null<B: Differentiable>(
     let Subject { trainee, config, data, device, .. } = subject;
     if trainee.feedback.is_empty() {
         return Ok(Err(Unmeasured::NoFeedback));
-    }
-    fn per_layer(trace: &LayerTrace) -> Result<Vec<f64>, Unmeasured> {
-        Ok(cosine(trace)?.detail.per_layer.iter().map(|v| v.0).collect())
     }
     let mut trace = probe.trace.clone();
     let mut draws = Vec::with_capacity(config.null_draws);

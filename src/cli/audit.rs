@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  fa-audit audit                          the embedded demonstration, about two minutes
+  fa-audit audit                          the embedded demonstration, about a minute
   fa-audit audit my-study.toml --data-dir ~/data --out runs/my-study
   fa-audit audit my-study.toml --dry-run  what there is to do and how long it takes
 

@@ -13,7 +13,8 @@
 //! the reference (b) passes.
 
 use super::{
-    Measured, Measurement, NORM_FLOOR, batches, cosine_over, credit, gradient, norm, share,
+    Measured, Measurement, NORM_FLOOR, Unmeasured, batches, cosine_over, credit, gradient, norm,
+    share,
 };
 use crate::number::Number;
 use crate::stats::{mean, sample_std};
@@ -71,9 +72,16 @@ pub fn cosine(trace: &LayerTrace) -> Measured<Cosine> {
     Ok(Measurement { value: mean(&positions), detail: found })
 }
 
+/// Γ_0 … Γ_L alone.
+///
+/// # Errors
+/// As [`cosine`].
+pub fn per_layer(trace: &LayerTrace) -> Result<Vec<f64>, Unmeasured> {
+    Ok(cosine(trace)?.detail.per_layer.iter().map(|v| v.0).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::Unmeasured;
     use super::super::testing::{batch, matrix, random_trace, same_everywhere, trace};
     use super::*;
     use crate::number::numbers;

@@ -9,7 +9,7 @@
 //! entries favour no direction.
 
 use super::Unmeasured;
-use super::cosine::cosine;
+use super::cosine::per_layer;
 use super::null::{NullCalibration, null_calibration};
 use crate::rng;
 use crate::trace::{LayerTrace, Matrix};
@@ -25,9 +25,6 @@ pub fn direct_null(
     seed: u64,
     draws: usize,
 ) -> Result<NullCalibration, Unmeasured> {
-    let per_layer = |trace: &LayerTrace| -> Result<Vec<f64>, Unmeasured> {
-        Ok(cosine(trace)?.detail.per_layer.iter().map(|v| v.0).collect())
-    };
     let trained = per_layer(trace)?;
     let errors = trace.batches.iter().map(|batch| {
         let (Some(logits), Some(labels)) = (&batch.logits, &batch.labels) else {

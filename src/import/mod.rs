@@ -16,6 +16,7 @@ use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
 use crate::credit::feedback_layout;
 use crate::data::DataProvenance;
+use crate::files;
 use crate::model::{NamedTensors, Net, export};
 use crate::train::Trainee;
 use crate::train::checkpoint::{Checkpoint, Imported, Progress, pack};
@@ -23,8 +24,6 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::TensorData;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use stored::Stored;
 
@@ -51,7 +50,8 @@ pub fn import(
     data: &DataProvenance,
     epoch: usize,
 ) -> Result<Import> {
-    let bytes = read(path)?;
+    let bytes =
+        files::read(path, MOST_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
     let sha256 = crate::hex(&Sha256::digest(&bytes));
     let stored = tensors(path, &bytes).with_context(|| path.display().to_string())?;
     let wanted = backend::run(config, Layout { config, classes: data.classes })?;
@@ -75,20 +75,6 @@ pub fn import(
     };
     backend::run(config, Check(&checkpoint))?;
     Ok(Import { checkpoint, notes })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let named = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(named)?;
-    let length = file.metadata().with_context(named)?.len();
-    ensure!(
-        length <= MOST_BYTES,
-        "{} has {length} bytes, at most {MOST_BYTES} are read",
-        path.display()
-    );
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).with_context(named)?;
-    Ok(bytes)
 }
 
 /// By the content, not by the name: a zip archive begins with `PK`, a safetensors file with the
