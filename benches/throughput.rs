@@ -18,6 +18,10 @@ use fa_audit::train::{Reporter, Session};
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the throughput of a training
 #[derive(Parser)]
 struct Options {

@@ -1,6 +1,8 @@
-//! What this machine can do on one thread: matrix products by the `gemm` crate, and memory.
+//! What this machine can do on one thread: matrix products by the `faer` crate, and memory.
 
 use super::work::{Product, Role};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -21,40 +23,18 @@ fn best(seconds: f64, mut f: impl FnMut()) -> f64 {
 /// Seconds of one of the products `p`.
 pub fn product(p: &Product, seconds: f64) -> f64 {
     let Product { role, m, k, n, .. } = *p;
-    let (a, b) = (vec![0.5f32; m * k], vec![0.25f32; k * n]);
-    let mut c = vec![0f32; m * n];
-    // (column stride, row stride) of row-major matrices, or of their transposes.
-    let plain = |columns: usize| (1, columns as isize);
-    let transposed = |rows: usize| (rows as isize, 1);
-    let (a_columns, a_rows) = if role == Role::Weight { transposed(m) } else { plain(k) };
-    let (b_columns, b_rows) = if role == Role::Input { transposed(k) } else { plain(n) };
+    let (a, b, mut c) = (vec![0.5f32; m * k], vec![0.25f32; k * n], vec![0f32; m * n]);
+    let a = match role {
+        Role::Weight => MatRef::from_row_major_slice(&a, k, m).transpose(),
+        _ => MatRef::from_row_major_slice(&a, m, k),
+    };
+    let b = match role {
+        Role::Input => MatRef::from_row_major_slice(&b, n, k).transpose(),
+        _ => MatRef::from_row_major_slice(&b, k, n),
+    };
     best(seconds, || {
-        // SAFETY: the strides reach exactly the m·k, k·n and m·n elements of the three vectors, and
-        // the destination overlaps no operand.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                c.as_mut_ptr(),
-                1,
-                n as isize,
-                false,
-                a.as_ptr(),
-                a_columns,
-                a_rows,
-                b.as_ptr(),
-                b_columns,
-                b_rows,
-                0f32,
-                1f32,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
-        }
-        black_box(&c);
+        let c = MatMut::from_row_major_slice_mut(black_box(&mut c), m, n);
+        matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
     })
 }
 

@@ -6,7 +6,7 @@ mod cuda;
 mod kernels;
 
 pub use kernels::{
-    AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift,
+    AdamW, Affine, Differentiable, Factored, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift,
 };
 
 use crate::config::{BackendName, Config};

@@ -82,6 +82,14 @@ impl<B: Backend> Rule<B> {
         }
     }
 
+    /// The matrices of a rule whose credits are a_l = e B_lᵀ, which have the rank of e.
+    pub fn direct(&self) -> Option<&Feedback<B>> {
+        match self {
+            Self::Dfa(feedback) => Some(feedback),
+            Self::Bp | Self::Fa(_) => None,
+        }
+    }
+
     /// Whether [`Known::top`] is needed.
     pub fn needs_top(&self) -> bool {
         matches!(self, Self::Fa(_))

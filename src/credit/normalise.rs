@@ -24,9 +24,14 @@ impl Normaliser {
 
     /// ã [N, d] of a [N, d].
     pub fn apply<B: Kernels>(&self, credit: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.scale(credit.clone(), credit)
+    }
+
+    /// The rows of x [N, _] scaled as those of a [N, d] are: with a = x Bᵀ this gives ã = x̃ Bᵀ.
+    pub fn scale<B: Kernels>(&self, x: Tensor<B, 2>, credit: Tensor<B, 2>) -> Tensor<B, 2> {
         match *self {
-            Self::None => credit,
-            Self::Rms { epsilon } => B::rms_normalised(credit, epsilon),
+            Self::None => x,
+            Self::Rms { epsilon } => B::rms_scaled(x, credit, epsilon),
         }
     }
 }

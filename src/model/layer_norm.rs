@@ -21,7 +21,7 @@ impl<B: Kernels> LayerNorm<B> {
 
     /// `linear` of the normalised rows, as one operation.
     pub fn then(&self, linear: &Linear<B>, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        B::normed_affine(x, self.scale_shift(), linear.map())
+        B::normed_affine(x, self.scale_shift(), linear.affine())
     }
 
     fn scale_shift(&self) -> ScaleShift<B> {

@@ -15,10 +15,10 @@ pub struct Linear<B: Backend> {
 impl<B: Kernels> Linear<B> {
     /// [n, out] of [n, in].
     pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        B::affine(x, self.map())
+        B::affine(x, self.affine())
     }
 
-    pub(super) fn map(&self) -> Affine<B> {
+    pub(super) fn affine(&self) -> Affine<B> {
         Affine { weight: self.weight.val(), bias: self.bias.val() }
     }
 }

@@ -23,7 +23,7 @@ pub use resmlp::ResMlp;
 pub use size::parameter_count;
 pub use vit_mini::VitMini;
 
-use crate::backend::Kernels;
+use crate::backend::{Affine, Kernels};
 use crate::config::{Arch, Config};
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -40,6 +40,18 @@ pub trait Network<B: Kernels>: Module<B> {
 
     /// f_l(h_l), the branch alone: the caller adds the skip.
     fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3>;
+
+    /// [`Network::embed`] where it is one affine map of rows: its argument and the map.
+    fn embed_map(&self, images: Tensor<B, 2>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+        let _ = images;
+        None
+    }
+
+    /// [`Network::branch`] where it ends in an affine map of rows: its argument and the map.
+    fn branch_map(&self, l: usize, hidden: Tensor<B, 3>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+        let _ = (l, hidden);
+        None
+    }
 
     /// Whether h_{l+1} = h_l + f_l(h_l), or f_l(h_l) alone.
     fn residual_add(&self) -> bool;
@@ -101,6 +113,20 @@ impl<B: Kernels> Network<B> for Net<B> {
         match self {
             Self::ResMlp(net) => net.branch(l, hidden),
             Self::VitMini(net) => net.branch(l, hidden),
+        }
+    }
+
+    fn embed_map(&self, images: Tensor<B, 2>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+        match self {
+            Self::ResMlp(net) => net.embed_map(images),
+            Self::VitMini(net) => net.embed_map(images),
+        }
+    }
+
+    fn branch_map(&self, l: usize, hidden: Tensor<B, 3>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+        match self {
+            Self::ResMlp(net) => net.branch_map(l, hidden),
+            Self::VitMini(net) => net.branch_map(l, hidden),
         }
     }
 

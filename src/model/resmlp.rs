@@ -4,7 +4,7 @@
 
 use super::init::{Draw, Init};
 use super::{LayerNorm, Linear, Network};
-use crate::backend::Kernels;
+use crate::backend::{Affine, Kernels};
 use crate::config::Config;
 use crate::data::PIXELS;
 use burn::module::Module;
@@ -53,6 +53,13 @@ impl<B: Kernels> Readout<B> {
     }
 }
 
+impl<B: Kernels> MlpBlock<B> {
+    /// GELU(W1 · LN(h) + b1) [N, inner] of h [N, 1, d].
+    fn inner(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
+        B::exact_gelu(self.norm.then(&self.linear1, hidden.squeeze_dim::<2>(1)))
+    }
+}
+
 impl<B: Kernels> ResMlp<B> {
     /// The initial network: PyTorch's Linear initialisation, but W2 ~ N(0, `w2_std`²), b2 = 0.
     pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
@@ -90,8 +97,16 @@ impl<B: Kernels> Network<B> for ResMlp<B> {
 
     fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
         let block = &self.blocks[l];
-        let inner = block.norm.then(&block.linear1, hidden.squeeze_dim::<2>(1));
-        block.linear2.forward(B::exact_gelu(inner)).unsqueeze_dim(1)
+        block.linear2.forward(block.inner(hidden)).unsqueeze_dim(1)
+    }
+
+    fn embed_map(&self, images: Tensor<B, 2>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+        Some((images, self.embed.affine()))
+    }
+
+    fn branch_map(&self, l: usize, hidden: Tensor<B, 3>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+        let block = &self.blocks[l];
+        Some((block.inner(hidden), block.linear2.affine()))
     }
 
     fn residual_add(&self) -> bool {

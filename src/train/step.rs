@@ -4,9 +4,9 @@
 //! rules may look at its gradient; then all local losses together. The two graphs are disjoint, so
 //! each operation is run backward once. Backpropagation alone has no cuts.
 
-use crate::backend::{Differentiable, Kernels, differentiating};
+use crate::backend::{Affine, Differentiable, Factored, Kernels, differentiating};
 use crate::config::{Config, CreditTokens, EmbedSignal};
-use crate::credit::{Credit, Known, Normaliser, Rule};
+use crate::credit::{Credit, Feedback, Known, Normaliser, Rule};
 use crate::model::{Network, error, gradients, mean_cross_entropy};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
@@ -94,12 +94,15 @@ fn local<B: Differentiable, N: Network<B>>(
     labels: Tensor<B, 1, Int>,
     options: &StepOptions,
 ) -> Step<B> {
-    let embedded = net.embed(images);
-    let mut hidden = embedded.clone().detach();
+    let direct = rule.direct().filter(|feedback| options.penalty == 0.0 && pays(feedback, &images));
+    let embed_map = direct.and_then(|_| net.embed_map(images.clone()));
+    let embedded = Trained::of(embed_map, || net.embed(images));
+    let mut hidden = embedded.value();
     let mut branches = Vec::with_capacity(net.blocks());
     for l in 0..net.blocks() {
-        let branch = net.branch(l, hidden.clone());
-        hidden = net.advance(hidden, branch.clone().detach());
+        let branch_map = direct.and_then(|_| net.branch_map(l, hidden.clone()));
+        let branch = Trained::of(branch_map, || net.branch(l, hidden.clone()));
+        hidden = net.advance(hidden, branch.value());
         branches.push(branch);
     }
 
@@ -115,31 +118,104 @@ fn local<B: Differentiable, N: Network<B>>(
         top: top.grad(&readout).map(|g| g.sum_dim(1).squeeze_dim::<2>(1)),
     };
     let credit = rule.credit(&known).expect("a local rule has credits");
-    if let Some(total) = local_loss(embedded, branches, credit, options) {
+    let toward = Toward { error: known.error, direct, options };
+    if let Some(total) = local_loss(embedded, branches, &credit, &toward) {
         all.extend(gradients(net, &total.backward()));
     }
     Step { loss: loss.inner(), logits: logits.inner(), gradients: all }
 }
 
+/// Whether a credit's factors are less work than the credit itself: two products [N, C] [C, in] and
+/// [in, C] [C, d] for one [N, d] [d, in], and small sizes are slower by about a half.
+fn pays<B: Differentiable>(feedback: &Feedback<B::InnerBackend>, images: &Tensor<B, 2>) -> bool {
+    let [n, _] = images.dims();
+    feedback.layers().all(|b| {
+        let [d, classes] = b.dims();
+        2 * classes * (n + d) <= n * d
+    })
+}
+
+/// h_0 or a branch f_l, as it is trained.
+enum Trained<B: Backend> {
+    /// [N, T, d]
+    Whole(Tensor<B, 3>),
+    /// x W + b, not yet formed, so that its credit can be used as two factors: x [N, in].
+    Mapped(Tensor<B, 2>, Affine<B>),
+}
+
+impl<B: Differentiable> Trained<B> {
+    fn of(map: Option<(Tensor<B, 2>, Affine<B>)>, whole: impl FnOnce() -> Tensor<B, 3>) -> Self {
+        map.map_or_else(|| Self::Whole(whole()), |(x, map)| Self::Mapped(x, map))
+    }
+
+    /// Its value [N, T, d], cut off from the graph.
+    fn value(&self) -> Tensor<B, 3> {
+        match self {
+            Self::Whole(x) => x.clone().detach(),
+            // Not `detach`, after which a parameter would still ask for a gradient.
+            Self::Mapped(x, map) => {
+                let map =
+                    Affine { weight: map.weight.clone().inner(), bias: map.bias.clone().inner() };
+                let value = B::InnerBackend::affine(x.clone().inner(), map);
+                Tensor::from_inner(value.unsqueeze_dim(1))
+            }
+        }
+    }
+}
+
+/// What the local losses are formed with, beside the credits.
+struct Toward<'a, B: Differentiable> {
+    /// e [N, C]
+    error: Tensor<B::InnerBackend, 2>,
+    /// B_l, where credits are used as e B_lᵀ.
+    direct: Option<&'a Feedback<B::InnerBackend>>,
+    options: &'a StepOptions,
+}
+
+impl<B: Differentiable> Toward<'_, B> {
+    /// mean ⟨x, ã⟩ for the credit a of layer l.
+    fn loss(&self, x: Trained<B>, l: usize, credit: &Tensor<B::InnerBackend, 2>) -> Tensor<B, 1> {
+        let StepOptions { normaliser, credit_tokens, .. } = *self.options;
+        match x {
+            Trained::Whole(x) => {
+                let credit = Tensor::from_inner(normaliser.apply(credit.clone()));
+                inner_product(x, credit, credit_tokens)
+            }
+            Trained::Mapped(x, map) => {
+                let [n, _] = x.dims();
+                let errors = normaliser.scale(self.error.clone(), credit.clone());
+                let feedback = self.direct.and_then(|direct| direct.layers().nth(l));
+                let feedback = feedback.expect("a mapped layer has direct feedback").clone();
+                let credit = Factored {
+                    errors: Tensor::from_inner(errors.div_scalar(n as f64)),
+                    feedback: Tensor::from_inner(feedback),
+                };
+                B::affine_toward(x, map, credit)
+            }
+        }
+    }
+}
+
 /// Σ_l mean ⟨f_l, ã_l⟩ + λ mean Σ_j f_l² + mean ⟨h_0, ã_0⟩; `None` where there is no term.
 fn local_loss<B: Differentiable>(
-    embedded: Tensor<B, 3>,
-    branches: Vec<Tensor<B, 3>>,
-    credit: Credit<B::InnerBackend>,
-    options: &StepOptions,
+    embedded: Trained<B>,
+    branches: Vec<Trained<B>>,
+    credit: &Credit<B::InnerBackend>,
+    toward: &Toward<B>,
 ) -> Option<Tensor<B, 1>> {
-    let normalised =
-        |a: &Tensor<B::InnerBackend, 2>| Tensor::from_inner(options.normaliser.apply(a.clone()));
+    let options = toward.options;
     let mut losses = Vec::new();
-    for (branch, a) in branches.into_iter().zip(&credit.layers) {
-        if options.penalty > 0.0 {
-            losses.push(penalty(branch.clone(), options));
+    for (l, (branch, a)) in branches.into_iter().zip(&credit.layers).enumerate() {
+        if let Trained::Whole(f) = &branch
+            && options.penalty > 0.0
+        {
+            losses.push(penalty(f.clone(), options));
         }
-        losses.push(inner_product(branch, normalised(a), options.credit_tokens));
+        losses.push(toward.loss(branch, l, a));
     }
     if options.embed_signal != EmbedSignal::None {
         let a = credit.embed.as_ref().unwrap_or(&credit.layers[0]);
-        losses.push(inner_product(embedded, normalised(a), options.credit_tokens));
+        losses.push(toward.loss(embedded, 0, a));
     }
     losses.into_iter().reduce(|sum, loss| sum + loss)
 }

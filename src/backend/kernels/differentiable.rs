@@ -1,7 +1,7 @@
 //! The operations on a backend that records a graph: each is one node, whose backward pass is the
 //! inner backend's own, and forms no gradient that nobody asked for.
 
-use super::{Affine, AffineGradients, Kernels, NormGradients, ScaleShift};
+use super::{Affine, AffineGradients, Factored, Kernels, NormGradients, ScaleShift};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -131,6 +131,35 @@ impl<B: Kernels> Operation<B, 5> for NormedAffineNode<B> {
     }
 }
 
+/// With e the errors and B the feedback: ∂W = (xᵀ e) Bᵀ, ∂b = (Σ e) Bᵀ, ∂x = e (W B)ᵀ. No product
+/// has more than C in one of its sizes, but for those that write the result.
+#[derive(Clone, Debug)]
+struct AffineTowardNode<B: Backend> {
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    errors: FloatTensor<B>,
+    feedback: FloatTensor<B>,
+}
+
+impl<B: Kernels> Operation<B, 3> for AffineTowardNode<B> {
+    fn backward(self, g: FloatTensor<B>, wanted: [bool; 3]) -> [Option<FloatTensor<B>>; 3] {
+        let feedback = wrap::<B, 2>(self.feedback);
+        let errors = wrap::<B, 2>(self.errors) * wrap::<B, 1>(g).unsqueeze_dim(0);
+        let onto = |e: Tensor<B, 2>| B::affine_backward_x(feedback.clone(), e);
+        [
+            wanted[0].then(|| {
+                let back = wrap::<B, 2>(self.weight).matmul(feedback.clone());
+                unwrap(B::affine_backward_x(back, errors.clone()))
+            }),
+            wanted[1]
+                .then(|| unwrap(onto(B::affine_backward_weight(wrap(self.x), errors.clone())))),
+            wanted[2].then(|| {
+                unwrap(onto(B::sum_rows(errors.clone()).unsqueeze_dim(0)).squeeze_dim::<1>(0))
+            }),
+        ]
+    }
+}
+
 #[derive(Clone, Debug)]
 struct InnerProductNode<B: Backend> {
     credit: FloatTensor<B>,
@@ -165,6 +194,22 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let y = unwrap(B::affine(wrap(x.primitive.clone()), inner));
         let node = AffineNode::<B> { x: x.primitive.clone(), weight: weight.primitive.clone() };
         wrap(record::<B, C, _, _>([&x, &weight, &bias], node, y))
+    }
+
+    fn affine_toward(
+        x: Tensor<Self, 2>,
+        map: Affine<Self>,
+        credit: Factored<Self>,
+    ) -> Tensor<Self, 1> {
+        let (x, weight, bias) = (unwrap(x), unwrap(map.weight), unwrap(map.bias));
+        let node = AffineTowardNode::<B> {
+            x: x.primitive.clone(),
+            weight: weight.primitive.clone(),
+            errors: unwrap(credit.errors).primitive,
+            feedback: unwrap(credit.feedback).primitive,
+        };
+        let zero = Tensor::<B, 1>::zeros([1], &B::float_device(&node.x));
+        wrap(record::<B, C, _, _>([&x, &weight, &bias], node, unwrap(zero)))
     }
 
     fn exact_gelu(x: Tensor<Self, 2>) -> Tensor<Self, 2> {

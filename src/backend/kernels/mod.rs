@@ -33,6 +33,13 @@ pub struct ScaleShift<B: Backend> {
     pub beta: Tensor<B, 1>,
 }
 
+/// A credit `errors` `feedback`ᵀ, of rank at most C: errors [n, C], feedback [d, C].
+#[derive(Clone, Debug)]
+pub struct Factored<B: Backend> {
+    pub errors: Tensor<B, 2>,
+    pub feedback: Tensor<B, 2>,
+}
+
 /// What reaches the arguments of an [`Affine`] map, or of one behind a LayerNorm.
 pub struct AffineGradients<B: Backend> {
     pub weight: Tensor<B, 2>,
@@ -181,10 +188,21 @@ pub trait Kernels: Backend {
         each.unsqueeze_dim::<3>(1).expand([n, tokens, d]).reshape([n * tokens, d])
     }
 
-    /// a / (RMS(a) + ε) of a credit [n, d], the RMS over each row.
-    fn rms_normalised(credit: Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
-        let rms = credit.clone().square().mean_dim(1).sqrt();
-        credit / rms.add_scalar(epsilon)
+    /// Stands for Σ ⟨x_i W + b, c_i⟩ with a credit c of small rank, where nobody wants its value:
+    /// that is 0. Its gradient is what it is for.
+    fn affine_toward(
+        x: Tensor<Self, 2>,
+        map: Affine<Self>,
+        credit: Factored<Self>,
+    ) -> Tensor<Self, 1> {
+        let _ = (map, credit);
+        Tensor::zeros([1], &x.device())
+    }
+
+    /// x / (RMS(by) + ε) of x [n, _], the RMS over each row of `by` [n, d].
+    fn rms_scaled(x: Tensor<Self, 2>, by: Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
+        let rms = by.square().mean_dim(1).sqrt();
+        x / rms.add_scalar(epsilon)
     }
 
     /// softmax over the last dimension of `scale` · x: [n, tokens].

@@ -9,7 +9,7 @@ use super::{AdamW, Affine, Kernels, LAYER_NORM_EPSILON, Moments, NormGradients, 
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Shape, Tensor, TensorPrimitive};
 use burn_flex::{FlexTensor, Layout};
-use product::{Matrix, product, product_onto};
+use product::{matrix, product, product_onto};
 
 const EPSILON: f32 = LAYER_NORM_EPSILON as f32;
 
@@ -45,23 +45,23 @@ impl Kernels for Flex {
         let ([n, inputs], [_, outputs]) = (x.dims(), map.weight.dims());
         let (x, weight, bias) = (Host::of(x), Host::of(map.weight), Host::of(map.bias));
         let y = bias.values().repeat(n);
-        let x = Matrix::new(x.values(), n, inputs);
-        let y = product_onto(y, x, Matrix::new(weight.values(), inputs, outputs));
+        let x = matrix(x.values(), n, inputs);
+        let y = product_onto(y, x, matrix(weight.values(), inputs, outputs));
         tensor(y, [n, outputs])
     }
 
     fn affine_backward_x(weight: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
         let ([inputs, outputs], [n, _]) = (weight.dims(), dy.dims());
         let (weight, dy) = (Host::of(weight), Host::of(dy));
-        let transposed = Matrix::new(weight.values(), inputs, outputs).transposed();
-        tensor(product(Matrix::new(dy.values(), n, outputs), transposed), [n, inputs])
+        let transposed = matrix(weight.values(), inputs, outputs).transpose();
+        tensor(product(matrix(dy.values(), n, outputs), transposed), [n, inputs])
     }
 
     fn affine_backward_weight(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
         let ([n, inputs], [_, outputs]) = (x.dims(), dy.dims());
         let (x, dy) = (Host::of(x), Host::of(dy));
-        let transposed = Matrix::new(x.values(), n, inputs).transposed();
-        tensor(product(transposed, Matrix::new(dy.values(), n, outputs)), [inputs, outputs])
+        let transposed = matrix(x.values(), n, inputs).transpose();
+        tensor(product(transposed, matrix(dy.values(), n, outputs)), [inputs, outputs])
     }
 
     fn sum_rows(dy: Tensor<Self, 2>) -> Tensor<Self, 1> {
@@ -155,12 +155,12 @@ impl Kernels for Flex {
         tensor(dx, [n * tokens, d])
     }
 
-    fn rms_normalised(credit: Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
-        let dims = credit.dims();
-        let credit = Host::of(credit);
-        let mut normalised = vec![0.0; credit.values().len()];
-        rows::rms_normalise(credit.values(), dims[1], epsilon as f32, &mut normalised);
-        tensor(normalised, dims)
+    fn rms_scaled(x: Tensor<Self, 2>, by: Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
+        let ([n, columns], [_, d]) = (x.dims(), by.dims());
+        let (x, by) = (Host::of(x), Host::of(by));
+        let mut scaled = vec![0.0; n * columns];
+        rows::rms_scale(x.values(), by.values(), [columns, d], epsilon as f32, &mut scaled);
+        tensor(scaled, [n, columns])
     }
 
     fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {

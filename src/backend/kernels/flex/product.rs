@@ -1,92 +1,77 @@
-//! Matrix products of f32 through `gemm`, which takes any strides.
+//! Matrix products of f32 through `faer`, which takes any strides.
 
-use gemm::Parallelism;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 
 /// Multiplications under which a second thread costs more than it brings.
 const WORTH_SHARING: usize = 192 * 192 * 192;
 
-/// A matrix in memory that is not its own.
-#[derive(Clone, Copy)]
-pub(super) struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
+pub(super) type Matrix<'a> = MatRef<'a, f32>;
 
-impl<'a> Matrix<'a> {
-    /// `rows` × `columns` in row-major order.
-    pub(super) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
-        assert_eq!(values.len(), rows * columns, "the values fill the matrix");
-        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
-    }
-
-    pub(super) fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
-    }
+/// The matrix of `rows` × `columns` values in row-major order.
+pub(super) fn matrix(values: &[f32], rows: usize, columns: usize) -> Matrix<'_> {
+    MatRef::from_row_major_slice(values, rows, columns)
 }
 
 /// a b, row-major.
 pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    let mut out = Vec::with_capacity(a.rows * b.columns);
-    // SAFETY: there is room for every value, and `gemm` writes each without reading it.
+    let (rows, columns) = (a.nrows(), b.ncols());
+    let mut out = Vec::with_capacity(rows * columns);
+    // SAFETY: there is room for every value, and a product that replaces its target writes each
+    // without reading it.
     unsafe {
-        multiply(a, b, out.as_mut_ptr(), false);
-        out.set_len(a.rows * b.columns);
+        let target =
+            MatMut::from_raw_parts_mut(out.as_mut_ptr(), rows, columns, columns as isize, 1);
+        matmul(target, Accum::Replace, a, b, 1.0, sharing(a, b));
+        out.set_len(rows * columns);
     }
     out
 }
 
 /// `onto` + a b, row-major.
 pub(super) fn product_onto(mut onto: Vec<f32>, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    assert_eq!(onto.len(), a.rows * b.columns, "the sum has the product's shape");
-    // SAFETY: the values are all there.
-    unsafe { multiply(a, b, onto.as_mut_ptr(), true) };
+    let target = MatMut::from_row_major_slice_mut(&mut onto, a.nrows(), b.ncols());
+    matmul(target, Accum::Add, a, b, 1.0, sharing(a, b));
     onto
 }
 
-/// # Safety
-/// `out` has room for `a.rows · b.columns` values, which are initialised if they are to be read.
-unsafe fn multiply(a: Matrix<'_>, b: Matrix<'_>, out: *mut f32, add: bool) {
-    assert_eq!(a.columns, b.rows, "the matrices fit");
-    let (m, n, k) = (a.rows, b.columns, a.columns);
-    // A thread in no pool works alone: asking for the pool's size would start a global one.
+/// A thread in no pool works alone: asking for the pool's size would start a global one.
+fn sharing(a: Matrix<'_>, b: Matrix<'_>) -> Par {
     let pooled = rayon::current_thread_index().is_some();
-    let parallelism = if pooled && m * n * k >= WORTH_SHARING {
-        Parallelism::Rayon(rayon::current_num_threads())
+    if pooled && a.nrows() * a.ncols() * b.ncols() >= WORTH_SHARING {
+        Par::rayon(rayon::current_num_threads())
     } else {
-        Parallelism::None
-    };
-    let stride = |s: usize| s as isize;
-    // SAFETY: `Matrix::new` has checked that each matrix lies in its slice, the caller has `out`.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out,
-            1,
-            stride(n),
-            add,
-            a.values.as_ptr(),
-            stride(a.column_stride),
-            stride(a.row_stride),
-            b.values.as_ptr(),
-            stride(b.column_stride),
-            stride(b.row_stride),
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+        Par::Seq
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of whole numbers, so that every order of summing gives the same.
+    #[test]
+    fn products_of_any_orientation_and_size_are_those_of_the_definition() {
+        for (m, k, n) in [(1, 1, 1), (3, 5, 2), (64, 10, 7), (65, 130, 33), (2, 300, 200)] {
+            let value = |i: usize| ((i * 7 + 3) % 11) as f32 - 5.0;
+            let a: Vec<f32> = (0..m * k).map(value).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| value(i + 4)).collect();
+            let turned = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+                (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
+            };
+            let expected: Vec<f32> = (0..m * n)
+                .map(|i| (0..k).map(|j| a[i / n * k + j] * b[j * n + i % n]).sum())
+                .collect();
+            let (at, bt) = (turned(&a, m, k), turned(&b, k, n));
+            let lefts = [matrix(&a, m, k), matrix(&at, k, m).transpose()];
+            let rights = [matrix(&b, k, n), matrix(&bt, n, k).transpose()];
+            for left in lefts {
+                for right in rights {
+                    assert_eq!(product(left, right), expected);
+                    let doubled = product_onto(expected.clone(), left, right);
+                    assert_eq!(doubled, expected.iter().map(|v| 2.0 * v).collect::<Vec<_>>());
+                }
+            }
+        }
     }
 }

@@ -168,17 +168,20 @@ pub(super) fn inner_product_with_simd<S: Simd>(
     sum
 }
 
-#[pulp::with_simd(rms_normalise = Arch::new())]
+/// Each row of x, of `columns`, divided by the RMS of its row of `by`, of d, plus ε.
+#[pulp::with_simd(rms_scale = Arch::new())]
 #[inline(always)]
-pub(super) fn rms_normalise_with_simd<S: Simd>(
+pub(super) fn rms_scale_with_simd<S: Simd>(
     _simd: S,
     x: &[f32],
-    d: usize,
+    by: &[f32],
+    [columns, d]: [usize; 2],
     epsilon: f32,
     y: &mut [f32],
 ) {
-    for (x, y) in x.chunks_exact(d.max(1)).zip(y.chunks_exact_mut(d.max(1))) {
-        let rms = (sum_of(x, x, |v, _| v * v) / d as f32).sqrt() + epsilon;
+    let rows = x.chunks_exact(columns.max(1)).zip(y.chunks_exact_mut(columns.max(1)));
+    for ((x, y), by) in rows.zip(by.chunks_exact(d.max(1))) {
+        let rms = (sum_of(by, by, |v, _| v * v) / d as f32).sqrt() + epsilon;
         for (y, x) in y.iter_mut().zip(x) {
             *y = x / rms;
         }
