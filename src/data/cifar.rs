@@ -122,9 +122,9 @@ impl Layout {
         Ok(if !holds_files && inside.is_dir() { inside } else { dir.to_owned() })
     }
 
-    /// Reads a file whose length is right; the length is looked at first, so that no time goes
-    /// into reading something else.
-    pub(super) fn read(&self, dir: &Path, file: &LayoutFile) -> Result<Vec<u8>> {
+    /// Reads a file whose length is right in the place of `bytes`, which a next file can use again;
+    /// the length is looked at first, so that no time goes into reading something else.
+    pub(super) fn read(&self, dir: &Path, file: &LayoutFile, bytes: &mut Vec<u8>) -> Result<()> {
         let path = dir.join(file.name);
         let (shown, source) = (path.display(), self.source());
         let expected = format!(
@@ -152,14 +152,17 @@ impl Layout {
                 self.guess(&path, file, meta.len())
             );
         }
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) => bail!("{shown}: cannot be read ({error}), {expected}: {source}"),
-        };
+        bytes.clear();
+        bytes.reserve_exact(self.bytes(file));
+        // One byte more, to see a file that has grown.
+        let limit = self.bytes(file) as u64 + 1;
+        if let Err(error) = File::open(&path).and_then(|f| f.take(limit).read_to_end(bytes)) {
+            bail!("{shown}: cannot be read ({error}), {expected}: {source}");
+        }
         if bytes.len() != self.bytes(file) {
             bail!("{shown}: found {} bytes, changed while it was read, {expected}", bytes.len());
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// What a file of the wrong length is.
@@ -236,8 +239,9 @@ impl Layout {
         let total: usize = files.iter().map(|file| file.records).sum();
         let mut split =
             Split { images: Vec::with_capacity(total * PIXELS), labels: Vec::with_capacity(total) };
+        let mut bytes = Vec::new();
         for file in files {
-            let bytes = self.read(dir, file)?;
+            self.read(dir, file, &mut bytes)?;
             let (labels, source) = self.check(&dir.join(file.name), file, &bytes)?;
             records.push(FileRecord {
                 name: file.name.to_owned(),

@@ -67,7 +67,8 @@ fn check_file(layout: &Layout, dir: &Path, file: &LayoutFile) -> FileCheck {
         source: None,
         problem: None,
     };
-    let result = layout.read(dir, file).and_then(|bytes| {
+    let mut bytes = Vec::new();
+    let result = layout.read(dir, file, &mut bytes).and_then(|()| {
         found.sha256 = Some(sha256([bytes.as_slice()]));
         layout.check(&path, file, &bytes)
     });

@@ -344,6 +344,35 @@ fn step_of(config: &Config) -> (Trainee<F64>, Step<F64>) {
     (trainee, step)
 }
 
+/// A penalty too small to count keeps the credit from being used as its two factors.
+#[test]
+fn dfas_credit_as_two_factors_trains_as_the_credit_itself() {
+    const MANY: usize = 64;
+    let pixels = matrix(wave(11, MANY * 3072, 1.0), MANY, 3072);
+    let labels: Vec<i64> = (0..MANY as i64).map(|i| i % 10).collect();
+    let labels = Tensor::from_data(TensorData::new(labels, [MANY]), &Default::default());
+    for normalise in [Normalise::Rms, Normalise::None] {
+        let gradients = |penalty: f64| {
+            let config = Config { normalise, penalty, ..small(Arch::ResMlp, Method::Dfa) };
+            let config = Config { width: 64, ..config };
+            let trainee = Trainee::<F64>::initial(&config, 10, &Default::default());
+            let trainee = trainee.expect("a network");
+            let options = StepOptions::of(&config);
+            let (net, rule) = (trainee.net(), &trainee.rule);
+            step::<F64, _>(net, rule, pixels.clone(), labels.clone(), &options).gradients
+        };
+        let (factors, whole) = (gradients(0.0), gradients(1e-300));
+        assert!(factors.keys().eq(whole.keys()));
+        let mut rounded = 0;
+        for (name, gradient) in factors {
+            let (own, other) = (host(gradient), host(whole[&name].clone()));
+            assert!(relative(&own, &other) < 1e-13, "{name}: {}", relative(&own, &other));
+            rounded += usize::from(own != other);
+        }
+        assert!(rounded > 0, "the same arithmetic twice");
+    }
+}
+
 /// Protocol §12, 4.
 #[test]
 fn the_readouts_gradient_is_the_same_under_every_rule() {

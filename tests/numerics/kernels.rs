@@ -7,8 +7,8 @@ use burn::optim::{AdamWConfig, SimpleOptimizer};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 use fa_audit::backend::{
-    AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, ScaleShift, differentiating,
-    float_tensor,
+    AdamW, Affine, Differentiable, Factored, Kernels, LAYER_NORM_EPSILON, ScaleShift,
+    differentiating, float_tensor,
 };
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -169,11 +169,44 @@ fn the_inner_product_with_a_credit_agrees_with_its_formula() {
     }
 }
 
+/// Of rank 3 at most, as that of an error of three classes.
+#[test]
+fn a_credit_as_two_factors_agrees_with_their_product() {
+    const CLASSES: usize = 3;
+    fn factors<B: Differentiable>() -> Factored<B> {
+        Factored {
+            errors: matrix(wave(7, ROWS * CLASSES, 1.0), ROWS, CLASSES),
+            feedback: matrix(wave(8, OUTPUTS * CLASSES, 1.0), OUTPUTS, CLASSES),
+        }
+    }
+    let formula = |a: &Arguments<F64>| {
+        let Factored { errors, feedback } = factors::<F64>();
+        (affine(a.x.clone(), a) * errors.matmul(feedback.transpose())).sum()
+    };
+    fn own<B: Differentiable>(a: &Arguments<B>) -> Tensor<B, 1> {
+        B::affine_toward(a.x.clone(), a.map(), factors::<B>())
+    }
+    for wants_x in [true, false] {
+        let want = Arguments::<F64>::new(1.0, wants_x).measure(formula);
+        for (got, tolerance) in [
+            (Arguments::<F64>::new(1.0, wants_x).measure(own), 1e-14),
+            (Arguments::<Autodiff<NdArray>>::new(1.0, wants_x).measure(own), 1e-6),
+            (Arguments::<Autodiff<Flex>>::new(1.0, wants_x).measure(own), 1e-6),
+        ] {
+            assert_eq!(got[0], [0.0]);
+            assert_eq!(got.len(), want.len());
+            for (got, want) in got.iter().zip(&want).skip(1) {
+                assert!(relative(got, want) < tolerance, "{}", relative(got, want));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_credit_is_normalised_as_its_formula_says() {
     fn own<B: Kernels>(scale: f64) -> Vec<f64> {
         let credit = matrix::<B>(wave(1, ROWS * INPUTS, scale), ROWS, INPUTS);
-        host(B::rms_normalised(credit, 1e-8))
+        host(B::rms_scaled(credit.clone(), credit, 1e-8))
     }
     // The last is so small that the square of a value is not a normal number in f32.
     for (scale, tolerance) in [(1.0, 2e-7), (1e4, 2e-7), (1e-9, 2e-7), (1e-18, 1e-3)] {
