@@ -22,7 +22,7 @@
 //! | [`data`] | datasets as host bytes: CIFAR readers, the synthetic teacher; augmentation; batches |
 //! | [`model`] | `embed → blocks → readout` networks, one file each, their named parameters, the loss |
 //! | [`credit`] | one file a credit rule: the equation on top, the rule below |
-//! | [`train`] | the step, the loop, optimiser groups, schedule, checkpoint, run directory |
+//! | [`train`] | the step, the loop, where its batches come from, optimiser groups, schedule, checkpoint, run directory |
 //! | [`import`] | PyTorch state dicts as checkpoints: readers for untrusted files, names, shapes |
 //! | [`probe`] | runs a network over evaluation batches and fills a `LayerTrace` |
 //! | [`trace`] | `LayerTrace`: the one place where the two worlds meet; trace files of other programs |
@@ -37,7 +37,7 @@
 //! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
 //! | [`report`] | one result, one small file a format |
 //! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
-//! | [`backend`] | which devices exist, probing CUDA, the step's own operations, and the only place where concrete backends are named |
+//! | [`backend`] | which devices exist, probing CUDA, the precision of its products, the step's own operations, and the only place where concrete backends are named |
 
 pub mod audit;
 pub mod backend;

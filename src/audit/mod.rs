@@ -7,7 +7,7 @@ pub mod rerun;
 mod traced;
 
 use crate::backend::{self, Differentiable, Task};
-use crate::config::{Config, Method};
+use crate::config::{Config, MatmulPrecision, Method};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
 use crate::failure::usage;
@@ -84,6 +84,7 @@ impl Auditor {
         }
         if let Some((device, backend)) = &self.options.device {
             (config.device, config.backend) = (device.clone(), *backend);
+            config.matmul_precision = MatmulPrecision::F32;
         }
         Ok(checkpoint)
     }

@@ -4,12 +4,14 @@
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
 mod kernels;
+#[cfg(feature = "cuda")]
+mod tf32;
 
 pub use kernels::{
     AdamW, Affine, Differentiable, Factored, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift,
 };
 
-use crate::config::{BackendName, Config};
+use crate::config::{BackendName, Config, MatmulPrecision};
 use crate::failure::usage;
 #[cfg(feature = "flex")]
 use anyhow::Context;
@@ -56,9 +58,9 @@ pub fn differentiating() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether f32 matrix products keep all 24 bits of their operands. On GPUs with tensor cores
-/// CubeCL stages f32 in TF32 (10 bits of mantissa) wherever it chooses an accelerated kernel, and
-/// has no switch for it; so each run measures it and records what it finds.
+/// Whether f32 matrix products keep all 24 bits of their operands, as measured on the device. On GPUs
+/// with tensor cores TF32 (10 bits of mantissa) takes their place where it is let: see
+/// [`MatmulPrecision`].
 pub fn matmul_is_exact<B: Backend>(device: &B::Device) -> bool {
     const SIDE: usize = 256;
     let fine = 1.0 + 2f32.powi(-12);
@@ -86,16 +88,24 @@ pub fn built() -> Vec<BackendName> {
 }
 
 /// Settles `device = auto`: CUDA where this build has it and the machine does, else the CPU.
-pub fn settle(config: &mut Config) {
+///
+/// # Errors
+/// A usage error where that leaves the CPU with a precision that only a GPU has.
+pub fn settle(config: &mut Config) -> Result<()> {
     if config.device != "auto" {
-        return;
+        return Ok(());
     }
-    if cuda_problem(0).is_none() {
+    let Some(problem) = cuda_problem(0) else {
         config.device = "cuda".into();
         config.backend = BackendName::Cuda;
-    } else {
-        config.device = "cpu".into();
+        return Ok(());
+    };
+    if config.matmul_precision != MatmulPrecision::F32 {
+        let asked = config.matmul_precision;
+        return Err(usage(format!("matmul_precision: {asked} needs a GPU: {problem}")));
     }
+    config.device = "cpu".into();
+    Ok(())
 }
 
 /// What keeps CUDA device `index` from being used, in one sentence.
@@ -162,10 +172,44 @@ fn run_on_cuda<T: Task>(config: &Config, task: T) -> Result<T::Output> {
         anyhow::bail!("device {}: {problem}", config.device);
     }
     #[cfg(feature = "cuda")]
-    return task.run::<Autodiff<burn::backend::Cuda>>(burn::backend::cuda::CudaDevice::new(index));
+    {
+        let (device, wanted) =
+            (burn::backend::cuda::CudaDevice::new(index), config.matmul_precision);
+        tf32::choose(&device, wanted)?;
+        let exact = || matmul_is_exact::<burn::backend::Cuda>(&device);
+        anyhow::ensure!(
+            wanted == MatmulPrecision::Tf32 || exact(),
+            "matmul_precision: device {} rounds f32 matrix products (TF32) all the same: \
+             `--matmul-precision tf32` accepts that, `--device cpu` avoids it",
+            config.device
+        );
+        task.run::<Autodiff<burn::backend::Cuda>>(device)
+    }
     #[cfg(not(feature = "cuda"))]
     {
         let _ = task;
         unreachable!("without CUDA there is a problem")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Arch;
+    use crate::data::DatasetKind;
+
+    #[test]
+    fn a_precision_that_only_a_gpu_has_is_refused_where_there_is_none() {
+        let mut config = Config {
+            matmul_precision: MatmulPrecision::Tf32,
+            ..Config::published(Arch::ResMlp, DatasetKind::Synthetic)
+        };
+        let settled = settle(&mut config).map_err(|e| e.to_string());
+        match cuda_problem(0) {
+            Some(problem) => {
+                assert_eq!(settled, Err(format!("matmul_precision: tf32 needs a GPU: {problem}")))
+            }
+            None => assert_eq!((settled, config.device.as_str()), (Ok(()), "cuda")),
+        }
     }
 }

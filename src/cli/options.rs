@@ -2,7 +2,7 @@
 //! said in `config`.
 
 use crate::backend;
-use crate::config::{Arch, BackendName, Base, Config, Layer, Method, resolve};
+use crate::config::{Arch, BackendName, Base, Config, Layer, MatmulPrecision, Method, resolve};
 use crate::data::DatasetKind;
 use crate::import;
 use anyhow::Result;
@@ -48,6 +48,9 @@ pub struct RunOptions {
     /// Implementation of the tensor operations
     #[arg(long, value_parser = PossibleValuesParser::new(BackendName::WORDS))]
     pub backend: Option<String>,
+    /// Matrix products on a GPU; tf32 is faster and rounds their operands [default: f32]
+    #[arg(long, value_parser = PossibleValuesParser::new(MatmulPrecision::WORDS))]
+    pub matmul_precision: Option<String>,
 }
 
 impl RunOptions {
@@ -78,7 +81,7 @@ impl RunOptions {
         layers.push(set);
         layers.push(self.flags());
         let mut config = resolve(&layers)?;
-        backend::settle(&mut config);
+        backend::settle(&mut config)?;
         Ok(config)
     }
 
@@ -91,6 +94,7 @@ impl RunOptions {
             ("dataset", &self.dataset),
             ("device", &self.device),
             ("backend", &self.backend),
+            ("matmul_precision", &self.matmul_precision),
         ];
         for (key, word) in words {
             if let Some(word) = word {

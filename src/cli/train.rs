@@ -116,7 +116,7 @@ fn resumed(args: &Args, show: Show) -> Result<Resumed> {
     let own = crate::config::resolve(std::slice::from_ref(&saved))?;
     let mut asked = args.options.config_over(Some(saved))?;
     if asked.device == "auto" {
-        backend::settle(&mut asked);
+        backend::settle(&mut asked)?;
     }
     if asked.hash() != own.hash() {
         return Err(usage(format!(
@@ -170,9 +170,6 @@ impl Task for Training<'_> {
         };
         let exact = backend::matmul_is_exact::<B>(&device);
         let matmul = if exact { Matmul::Full } else { Matmul::Reduced };
-        if !exact {
-            eprintln!("warning: {device:?} rounds f32 matrix products (TF32): small cosines drown");
-        }
         let feedback = session.feedback();
         let mut record = RunRecord {
             schema: RUN_SCHEMA.into(),

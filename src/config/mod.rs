@@ -12,7 +12,7 @@ mod words;
 pub use resolve::{Layer, resolve};
 pub use words::{
     Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
-    Measure, Method, Normalise, Schedule,
+    MatmulPrecision, Measure, Method, Normalise, Schedule,
 };
 
 use crate::data::DatasetKind;
@@ -141,9 +141,13 @@ pub struct Config {
     pub device: String,
     /// `flex` or `ndarray` on the CPU, `cuda` on the GPU.
     pub backend: BackendName,
-    /// Threads of the matrix products, on `flex`. The numbers do not depend on it. One is best
-    /// where runs train side by side, in processes of their own.
+    /// Threads of the matrix products, on `flex`; above one, another makes the batches. The numbers
+    /// do not depend on it. One is best where runs train side by side, in processes of their own.
     pub threads: usize,
+    /// Matrix products on a GPU: `f32`, or `tf32`, which is faster and rounds their operands. A CPU
+    /// always has `f32`.
+    #[serde(default)]
+    pub matmul_precision: MatmulPrecision,
 }
 
 impl Config {
@@ -205,6 +209,7 @@ impl Config {
             device: "auto".into(),
             backend: BackendName::of_this_build(),
             threads: 1,
+            matmul_precision: MatmulPrecision::F32,
         }
     }
 
@@ -347,6 +352,10 @@ impl Config {
             hasher.update([0]);
         }
         hasher.update(self.threads.to_le_bytes());
+        // Runs from before there was a choice keep their names.
+        if self.matmul_precision != MatmulPrecision::F32 {
+            hasher.update(self.matmul_precision.word());
+        }
         crate::hex(&hasher.finalize())
     }
 
@@ -361,7 +370,7 @@ impl Config {
 }
 
 /// Keys that say where a run goes on and what looks at the trained network.
-const NOT_SCIENCE: [&str; 18] = [
+const NOT_SCIENCE: [&str; 19] = [
     "data_dir",
     "checkpoint_epochs",
     "probe_batches",
@@ -380,6 +389,7 @@ const NOT_SCIENCE: [&str; 18] = [
     "device",
     "backend",
     "threads",
+    "matmul_precision",
 ];
 
 #[cfg(test)]
@@ -391,6 +401,21 @@ mod tests {
         let config = Config::published(Arch::ResMlp, DatasetKind::Cifar10);
         let back: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
         assert_eq!(back, config);
+    }
+
+    #[test]
+    fn the_precision_of_matrix_products_is_part_of_a_run_and_older_runs_had_f32() {
+        let f32 = Config::published(Arch::ResMlp, DatasetKind::Cifar10);
+        let tf32 = Config { matmul_precision: MatmulPrecision::Tf32, ..f32.clone() };
+        assert_ne!(f32.hash(), tf32.hash());
+        let mut older = toml::Table::try_from(&f32).unwrap();
+        assert_eq!(older.remove("matmul_precision").unwrap().as_str(), Some("f32"));
+        assert_eq!(older.try_into::<Config>().unwrap(), f32);
+        assert!(f32.check().is_ok());
+        let on_gpu = Config { device: "cuda".into(), backend: BackendName::Cuda, ..tf32.clone() };
+        assert!(on_gpu.check().is_ok());
+        let on_cpu = Config { device: "cpu".into(), ..tf32 };
+        assert!(on_cpu.check().unwrap_err().to_string().starts_with("matmul_precision: tf32"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a configuration's values must satisfy.
 
-use super::{Arch, BackendName, Base, Config, EmbedSignal, Method};
+use super::{Arch, BackendName, Base, Config, EmbedSignal, MatmulPrecision, Method};
 
 /// A value that means nothing, and what was expected.
 #[derive(Debug)]
@@ -119,6 +119,8 @@ pub fn validate(c: &Config) -> Result<(), Invalid> {
     if c.device != "auto" {
         let wanted = if cuda_device { "cuda on this device" } else { "flex or ndarray on the CPU" };
         expect("backend", cuda_device == (c.backend == BackendName::Cuda), c.backend, wanted)?;
+        let exact = c.matmul_precision == MatmulPrecision::F32;
+        expect("matmul_precision", exact || cuda_device, c.matmul_precision, "f32 on the CPU")?;
     }
     Ok(())
 }

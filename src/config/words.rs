@@ -118,6 +118,18 @@ words! {
     BackendName { Flex = "flex", Ndarray = "ndarray", Cuda = "cuda" }
 }
 
+words! {
+    /// How a GPU multiplies f32 matrices.
+    #[derive(Default)]
+    MatmulPrecision {
+        /// All 24 bits of the operands.
+        #[default]
+        F32 = "f32",
+        /// Operands rounded to 11 bits, on the tensor cores.
+        Tf32 = "tf32",
+    }
+}
+
 impl BackendName {
     /// The first of this build, the CPU's before the GPU's.
     pub fn of_this_build() -> Self {

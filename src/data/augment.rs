@@ -10,22 +10,25 @@ use crate::rng::Stream;
 use rand::RngExt;
 
 /// Black pixels added on each side before cropping.
-const PADDING: usize = 4;
+pub(crate) const PADDING: usize = 4;
 
 /// Where to cut and whether to mirror.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Augmentation {
+pub struct Augmentation {
     /// First row of the crop in the padded image, 0…8; 4 is the image's own place.
-    top: usize,
+    pub top: usize,
     /// First column of the crop, likewise.
-    left: usize,
+    pub left: usize,
     /// Whether the crop is mirrored.
-    flip: bool,
+    pub flip: bool,
 }
 
 impl Augmentation {
+    /// The image as it is.
+    pub const NONE: Self = Self { top: PADDING, left: PADDING, flip: false };
+
     /// Draws one: every crop equally likely, mirrored with probability ½.
-    pub(super) fn draw(stream: &mut Stream) -> Self {
+    pub fn draw(stream: &mut Stream) -> Self {
         Self {
             top: stream.random_range(0..=2 * PADDING as u32) as usize,
             left: stream.random_range(0..=2 * PADDING as u32) as usize,
@@ -45,6 +48,11 @@ impl Normaliser {
             std::array::from_fn(|v| (v as f32 / 255.0 - dataset.mean[c]) / dataset.std[c])
         };
         Self([table(0), table(1), table(2)])
+    }
+
+    /// The table of each channel.
+    pub(super) fn tables(&self) -> &[[f32; 256]; 3] {
+        &self.0
     }
 
     /// Appends an image as it is.
@@ -143,8 +151,7 @@ mod tests {
         let (normaliser, image) = (cifar_constants(), image());
         let (mut plain, mut cropped) = (Vec::new(), Vec::new());
         normaliser.plain(&image, &mut plain);
-        let how = Augmentation { top: 4, left: 4, flip: false };
-        normaliser.augmented(&image, how, &mut cropped);
+        normaliser.augmented(&image, Augmentation::NONE, &mut cropped);
         assert_eq!(plain, cropped);
     }
 

@@ -41,6 +41,12 @@ pub fn epoch_order(seed: u64, epoch: usize, n: usize) -> Vec<u32> {
 }
 
 impl Dataset {
+    /// The normalised value of every byte, a table for each channel: what the pixels of a batch
+    /// are looked up in, wherever it is made.
+    pub fn pixel_values(&self) -> [[f32; 256]; 3] {
+        *Normaliser::new(self).tables()
+    }
+
     /// The training images at `indices`, normalised; with an `augmentation` stream also cropped
     /// and mirrored, three draws an image in the order of `indices`.
     ///

@@ -18,6 +18,8 @@ use std::fmt::{self, Write};
 use std::path::Path;
 use std::str::FromStr;
 
+pub use augment::Augmentation;
+pub(crate) use augment::PADDING;
 pub use batches::{Batch, epoch_order};
 pub use synthetic::SyntheticSpec;
 pub use verify::{FileCheck, Verification, verify};

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 pub type Setting = BTreeMap<String, Value>;
 
 /// Keys that say where a run goes on and what it keeps.
-const PLACE: [&str; 5] = ["data_dir", "checkpoint_epochs", "device", "backend", "threads"];
+const PLACE: [&str; 6] =
+    ["data_dir", "checkpoint_epochs", "device", "backend", "threads", "matmul_precision"];
 
 /// Runs that differ in one of these are not compared: their numbers mean something else. A
 /// difference in any other key is a breach, beside those in the numbers.

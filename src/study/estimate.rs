@@ -83,7 +83,7 @@ fn kind(c: &Config) -> String {
     let network = (c.arch, c.width, c.depth, c.expansion, c.patch, c.heads, c.mlp_ratio);
     let training = (c.method, c.rule(), c.frozen_blocks, c.batch_size, c.augment);
     let evaluation = (c.probe_batches, c.probe_batch_size);
-    let place = (&c.device, c.backend, c.threads);
+    let place = (&c.device, c.backend, c.threads, c.matmul_precision);
     format!("{network:?} {:?} {training:?} {evaluation:?} {place:?}", (c.dataset, samples(c)))
 }
 

@@ -75,7 +75,7 @@ impl Study {
         for grid in &grids {
             for keys in points(source, &file.base, grid)? {
                 let mut config = resolve(&[Layer { source: source.into(), keys }, over.clone()])?;
-                backend::settle(&mut config);
+                backend::settle(&mut config)?;
                 match places.entry(config.hash()) {
                     Entry::Vacant(place) => {
                         place.insert(runs.len());

@@ -1,5 +1,6 @@
 //! Training: the step, the loop, optimiser, checkpoints and the run directory.
 
+mod batches;
 pub mod checkpoint;
 mod evaluate;
 pub mod interrupt;
@@ -8,6 +9,7 @@ mod metrics_file;
 mod optimizer;
 mod progress;
 mod quiet;
+mod resident;
 pub mod run_dir;
 mod session;
 mod step;

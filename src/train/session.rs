@@ -1,7 +1,8 @@
 //! A run from its first or newest state to its end.
 
+use super::batches::Batches;
 use super::checkpoint::{Checkpoint, Progress, pack, pack_optimizer, unpack, unpack_optimizer};
-use super::evaluate::{count, evaluate, hits};
+use super::evaluate::{evaluate_on, hits, read};
 use super::interrupt;
 use super::optimizer::{Optimizer, learning_rate};
 use super::progress::Reporter;
@@ -9,17 +10,14 @@ use super::run_dir::{Divergence, EpochMetrics, RunDir};
 use super::step::{Step, StepOptions, step};
 use crate::backend::Differentiable;
 use crate::config::{Base, Config, EmbedSignal, Method};
-use crate::credit::{Feedback, Rule, random_target};
-use crate::data::{Dataset, epoch_order};
+use crate::credit::{Feedback, Rule};
+use crate::data::Dataset;
 use crate::diagnostics;
-use crate::model::{
-    NamedTensors, Net, Part, assign, batch_tensors, export, freeze, without_gradient,
-};
+use crate::model::{NamedTensors, Net, Part, assign, export, freeze, without_gradient};
 use crate::number::{Number, numbers};
 use crate::probe::probe;
-use crate::rng;
 use anyhow::{Context, Result, anyhow, ensure};
-use burn::tensor::{ElementConversion, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use std::time::Instant;
 
 /// A network with the rule that trains it.
@@ -99,6 +97,7 @@ pub struct Session<'a, B: Differentiable> {
     data: &'a Dataset,
     dir: &'a RunDir,
     device: B::Device,
+    batches: Batches<'a, B>,
     trainee: Trainee<B>,
     optimizer: Optimizer<B>,
     progress: Progress,
@@ -133,6 +132,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             progress: Progress::default(),
             diverged: None,
             pending: Vec::new(),
+            batches: Batches::of(config, data, &device),
             config,
             data,
             dir,
@@ -160,6 +160,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             progress: checkpoint.progress.clone(),
             diverged: dir.read_metrics()?.iter().find_map(EpochMetrics::divergence),
             pending: Vec::new(),
+            batches: Batches::of(config, data, &device),
             config,
             data,
             dir,
@@ -235,30 +236,30 @@ impl<'a, B: Differentiable> Session<'a, B> {
         reporter: &Reporter,
         mut stop: impl FnMut() -> bool,
     ) -> Result<bool> {
-        let order = epoch_order(self.config.seed, epoch, self.data.train.len());
         let rate = learning_rate(self.config, epoch);
         let before = self.progress.seconds;
         let start = Instant::now();
-        let batches = order.chunks(self.config.batch_size).enumerate().skip(self.progress.step);
-        for (k, indices) in batches {
-            if stop() {
-                self.settle();
-                return Ok(false);
+        let (batches, first) = (self.batches.clone(), self.progress.step);
+        std::thread::scope(|scope| {
+            for (k, (images, labels)) in (first..).zip(batches.epoch(epoch, first, scope)?) {
+                if stop() {
+                    self.settle();
+                    return Ok(false);
+                }
+                if k == 0 {
+                    self.progress = Progress { epoch: self.progress.epoch, ..Progress::default() };
+                }
+                self.train_batch(images, labels, rate)
+                    .with_context(|| format!("epoch {epoch}, step {k}"))?;
+                self.progress.step = k + 1;
+                self.progress.seconds = before + start.elapsed().as_secs_f64();
+                let look = reporter.is_shown() && k % LOOK_EVERY == 0;
+                reporter.step(look.then(|| self.running()));
             }
-            if k == 0 {
-                self.progress = Progress { epoch: self.progress.epoch, ..Progress::default() };
-            }
-            let (images, labels) = self.batch(epoch, k, indices);
-            self.train_batch(images, labels, rate)
-                .with_context(|| format!("epoch {epoch}, step {k}"))?;
-            self.progress.step = k + 1;
+            self.settle();
             self.progress.seconds = before + start.elapsed().as_secs_f64();
-            let look = reporter.is_shown() && k % LOOK_EVERY == 0;
-            reporter.step(look.then(|| self.running()));
-        }
-        self.settle();
-        self.progress.seconds = before + start.elapsed().as_secs_f64();
-        Ok(true)
+            Ok(true)
+        })
     }
 
     /// One step of rule and optimiser on images [N, 3072] and labels [N].
@@ -287,23 +288,14 @@ impl<'a, B: Differentiable> Session<'a, B> {
         self.progress = Progress { epoch, step: 0, seconds: 0.0, ..self.progress };
     }
 
-    fn batch(&self, epoch: usize, k: usize, indices: &[u32]) -> (Tensor<B, 2>, Tensor<B, 1, Int>) {
-        let seed = self.config.seed;
-        let mut stream = rng::stream(seed, &format!("augmentation/{epoch}/{k}"));
-        let augmentation = self.config.augment.then_some(&mut stream);
-        let mut batch = self.data.train_batch(indices, augmentation);
-        if self.config.method == Method::RandomTarget {
-            let classes = self.data.provenance.classes;
-            batch.labels = random_target::labels(seed, epoch, k, indices.len(), classes);
-        }
-        batch_tensors(batch, &self.device)
-    }
-
     /// Brings what is pending into the epoch's sums, in f64 and in order.
     fn settle(&mut self) {
-        for Pending { loss, hits, samples } in self.pending.drain(..) {
-            self.progress.loss_sum += loss.into_scalar().elem::<f64>() * samples as f64;
-            self.progress.correct += count(hits);
+        let pending = std::mem::take(&mut self.pending);
+        let samples: Vec<usize> = pending.iter().map(|p| p.samples).collect();
+        let read = read(pending.into_iter().map(|p| (p.loss, p.hits)));
+        for ((loss, hits), samples) in read.into_iter().zip(samples) {
+            self.progress.loss_sum += loss * samples as f64;
+            self.progress.correct += hits;
             self.progress.seen += samples as u64;
         }
     }
@@ -328,7 +320,8 @@ impl<'a, B: Differentiable> Session<'a, B> {
 
     fn measure(&mut self, epoch: usize) -> Result<EpochMetrics> {
         let (train_loss, train_accuracy, speed) = self.running();
-        let test = evaluate(self.net(), self.data, &self.device);
+        let total = self.data.test.len();
+        let test = evaluate_on(self.net(), total, |range| self.batches.test(range));
         let trace =
             probe(self.net(), &self.trainee.rule, self.config, self.data, &self.device)?.trace;
         // A network without blocks has no growth; all else is measured whenever a trace is there.

@@ -71,6 +71,10 @@ fn every_mistake_in_words_has_its_own_line_and_exit_code_2() {
         ("train --method shallow --base fa".into(), vec!["base", "fa needs blocks"]),
         ("train --device gpu".into(), vec!["device", "gpu", "cuda:N"]),
         ("train --device cpu --backend cuda".into(), vec!["backend", "cuda", "flex or ndarray"]),
+        (
+            "train --device cpu --matmul-precision tf32".into(),
+            vec!["the command line", "matmul_precision", "tf32", "expected f32 on the CPU"],
+        ),
         ("audit study.toml".into(), vec!["study.toml", "unknown key `sed`", "did you mean `seed`"]),
         ("train --out nothing --resume".into(), vec!["--resume", "nothing", "no run"]),
     ];
@@ -85,7 +89,14 @@ fn every_mistake_in_words_has_its_own_line_and_exit_code_2() {
 #[test]
 fn words_that_clap_refuses_are_exit_code_2_too() {
     let place = Place::new();
-    for line in ["train --method magic", "trian", "train --seed x", "audit --workers 0"] {
+    let lines = [
+        "train --method magic",
+        "trian",
+        "train --seed x",
+        "train --matmul-precision f16",
+        "audit --workers 0",
+    ];
+    for line in lines {
         let outcome = place.run(line);
         assert_eq!(outcome.code, 2, "{line}: {}", outcome.stderr);
         assert!(outcome.stderr.starts_with("error: "), "{line}: {}", outcome.stderr);
