@@ -17,4 +17,17 @@ macro_rules! credit_rules {
     };
 }
 
-pub(crate) use credit_rules;
+/// The networks: `Variant = "word" in file`, the file in `src/model`, where the type of the
+/// variant's name implements `Network` and `outline` says what is known of it beforehand.
+macro_rules! networks {
+    ($make:ident) => {
+        $make! {
+            /// Residual MLP (protocol §1).
+            ResMlp = "resmlp" in resmlp,
+            /// Small vision transformer (protocol §3.1).
+            VitMini = "vit-mini" in vit_mini,
+        }
+    };
+}
+
+pub(crate) use {credit_rules, networks};

@@ -1,6 +1,6 @@
 //! The words that configurations, the command line and artefacts share.
 
-use crate::tables::credit_rules;
+use crate::tables::{credit_rules, networks};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -73,15 +73,15 @@ macro_rules! methods {
 }
 credit_rules!(methods);
 
-words! {
-    /// The network.
-    Arch {
-        /// Residual MLP (protocol §1).
-        ResMlp = "resmlp",
-        /// Small vision transformer (protocol §3.1).
-        VitMini = "vit-mini",
-    }
+macro_rules! architectures {
+    ($($(#[$doc:meta])* $net:ident = $word:literal in $file:ident,)+) => {
+        words! {
+            /// The network.
+            Arch { $($(#[$doc])* $net = $word,)+ }
+        }
+    };
 }
+networks!(architectures);
 
 words! {
     /// How a credit is scaled before it trains a block.

@@ -58,15 +58,10 @@ fn flex_and_ndarray_agree(arch: Arch, method: Method) {
 }
 
 #[test]
-fn flex_and_ndarray_agree_on_the_resmlp() {
-    for method in rules() {
-        flex_and_ndarray_agree(Arch::ResMlp, method);
-    }
-}
-
-#[test]
-fn flex_and_ndarray_agree_on_the_vit() {
-    for method in rules() {
-        flex_and_ndarray_agree(Arch::VitMini, method);
+fn flex_and_ndarray_agree_on_every_network_under_every_rule() {
+    for &arch in Arch::ALL {
+        for method in rules() {
+            flex_and_ndarray_agree(arch, method);
+        }
     }
 }

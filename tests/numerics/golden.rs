@@ -7,7 +7,7 @@ use crate::common::{F64, host, matrix, published, wave};
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::config::{Arch, Config, Method};
 use fa_audit::credit::{Known, Rule, feedback_layout};
-use fa_audit::model::{NamedTensors, Net, assign, error, export};
+use fa_audit::model::{Change, NamedTensors, Net, assign, error, export, map_named};
 use fa_audit::probe::forward_and_back;
 use fa_audit::train::{Optimizer, StepOptions, step};
 use serde_json::Value;
@@ -28,19 +28,20 @@ struct Case {
 
 impl Case {
     fn new(arch: Arch) -> Self {
-        let depth = if arch == Arch::ResMlp { 3 } else { 2 };
+        let text = include_str!("../golden/golden.json");
+        let all: Value = serde_json::from_str(text).expect("golden.json");
+        let golden = all[arch.word()].clone();
+        let depth = golden["gradient"].as_array().expect("g_0 … g_L").len() - 1;
         let small = Config { width: 8, depth, heads: 2, patch: 8, ..published(arch) };
         let device = Default::default();
         let net = Net::new(&small, CLASSES, &device);
-        let parameters = formula_parameters(arch, &export(&net), small.depth);
+        let parameters = formula_parameters(&net);
         let pixels = (0..SAMPLES * 3072).map(|k| (0.013 * (k + 1) as f64).sin()).collect();
-        let text = include_str!("../golden/golden.json");
-        let all: Value = serde_json::from_str(text).expect("golden.json");
         Self {
             net: assign(net, &parameters).expect("every parameter has a formula"),
             images: matrix(pixels, SAMPLES, 3072),
             labels: Tensor::from_data(TensorData::from([3i64, 1, 4, 1, 5, 9]), &device),
-            golden: all[small.arch.word()].clone(),
+            golden,
             config: small,
         }
     }
@@ -73,37 +74,22 @@ impl Case {
     }
 }
 
-/// The order in which the formula counts a network's parameters.
-fn order(arch: Arch, depth: usize) -> Vec<String> {
-    let affine = |n: &str| vec![format!("{n}.gamma"), format!("{n}.beta")];
-    let linear = |n: &str| vec![format!("{n}.weight"), format!("{n}.bias")];
-    let mut names = match arch {
-        Arch::ResMlp => linear("embed"),
-        Arch::VitMini => {
-            let mut names = linear("embed.patch");
-            names.extend(["embed.cls".to_string(), "embed.positions".to_string()]);
-            names
+/// The parameters in the order in which the network holds them: the formula counts them so.
+fn order(net: &Net<F64>) -> Vec<String> {
+    struct Names(Vec<String>);
+    impl Change<F64> for Names {
+        fn change(&mut self, name: &str, flat: Tensor<F64, 1>) -> Tensor<F64, 1> {
+            self.0.push(name.into());
+            flat
         }
-    };
-    for l in 0..depth {
-        if arch == Arch::VitMini {
-            names.extend(affine(&format!("blocks.{l}.norm1")));
-            for part in ["query", "key", "value", "output"] {
-                names.extend(linear(&format!("blocks.{l}.attention.{part}")));
-            }
-            names.extend(affine(&format!("blocks.{l}.norm2")));
-        } else {
-            names.extend(affine(&format!("blocks.{l}.norm")));
-        }
-        names.extend(linear(&format!("blocks.{l}.linear1")));
-        names.extend(linear(&format!("blocks.{l}.linear2")));
     }
-    names.extend(affine("readout.norm"));
-    names.extend(linear("readout.head"));
-    names
+    let mut names = Names(Vec::new());
+    map_named(net.clone(), &mut names);
+    names.0
 }
 
-fn formula_parameters(arch: Arch, own: &NamedTensors, depth: usize) -> NamedTensors {
+fn formula_parameters(net: &Net<F64>) -> NamedTensors {
+    let own = export(net);
     let value = |(p, name): (usize, String)| {
         let shape = own[&name].shape.clone();
         let count = shape.num_elements();
@@ -115,7 +101,7 @@ fn formula_parameters(arch: Arch, own: &NamedTensors, depth: usize) -> NamedTens
         };
         (name, TensorData::new(values, shape))
     };
-    order(arch, depth).into_iter().enumerate().map(value).collect()
+    order(net).into_iter().enumerate().map(value).collect()
 }
 
 /// Holds values against a golden summary: the first elements, norm, sum and Σ v_k cos k, each on

@@ -347,7 +347,7 @@ fn step_of(config: &Config) -> (Trainee<F64>, Step<F64>) {
 /// Protocol §12, 4.
 #[test]
 fn the_readouts_gradient_is_the_same_under_every_rule() {
-    for arch in [Arch::ResMlp, Arch::VitMini] {
+    for &arch in Arch::ALL {
         let (_, bp) = step_of(&small(arch, Method::Bp));
         for method in rules().chain([Method::Frozen]) {
             let (_, other) = step_of(&small(arch, method));
