@@ -30,4 +30,29 @@ macro_rules! networks {
     };
 }
 
-pub(crate) use {credit_rules, networks};
+/// The layered controls: `file`, in `src/diagnostics`, whose `CONTROL` says what it is. The file's
+/// name is its key in `verdict.json`.
+macro_rules! layered_controls {
+    ($make:ident) => {
+        $make! {}
+    };
+}
+
+pub(crate) use {credit_rules, layered_controls, networks};
+
+#[cfg(test)]
+mod tests {
+    /// Each is compiled and tested beside the files that it is like.
+    #[test]
+    fn the_guide_shows_its_examples_as_they_are_compiled() {
+        let guide = include_str!("../data/guide/extending.md");
+        for example in [
+            include_str!("../data/guide/examples/sdfa.rs"),
+            include_str!("../data/guide/examples/res_linear.rs"),
+            include_str!("../data/guide/examples/sign_agreement.rs"),
+        ] {
+            let block = format!("```rust\n{example}```\n");
+            assert!(guide.contains(&block), "extending.md does not show\n{example}");
+        }
+    }
+}

@@ -129,3 +129,29 @@ macro_rules! rules {
     };
 }
 credit_rules!(rules);
+
+/// The example of the guide.
+#[cfg(test)]
+#[path = "../../data/guide/examples/sdfa.rs"]
+pub mod guide_example;
+
+#[cfg(test)]
+#[cfg(feature = "flex")]
+mod tests {
+    use super::guide_example::Sdfa;
+    use super::*;
+    use burn::backend::Flex;
+
+    #[test]
+    fn the_guides_error_sign_dfa_is_dfa_of_the_errors_sign() {
+        let matrix = |rows| Tensor::<Flex, 2>::from_floats(rows, &Default::default());
+        let feedback = Feedback::new(1, vec![matrix([[1.0, -2.0, 0.5], [0.25, 3.0, -1.0]])], None);
+        let error = matrix([[0.2, -0.7, 0.5], [-0.9, 0.4, 0.5]]);
+        let known = Known { error: error.clone(), top: None };
+        let signs = Known { error: error.sign(), top: None };
+        let values = |credit: Credit<Flex>| credit.layers[0].to_data();
+        let own = values(Sdfa::credit(&known, &feedback));
+        assert_eq!(own, values(dfa::Dfa::credit(&signs, &feedback)));
+        assert_ne!(own, values(dfa::Dfa::credit(&known, &feedback)));
+    }
+}

@@ -117,3 +117,8 @@ macro_rules! nets {
     };
 }
 networks!(nets);
+
+/// The example of the guide.
+#[cfg(test)]
+#[path = "../../data/guide/examples/res_linear.rs"]
+pub mod guide_example;

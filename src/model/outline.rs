@@ -23,6 +23,13 @@ impl Outline {
         // The published resmlp takes 8 s (bp) an epoch of 50,000 images on a 2-core cloud machine.
         Self { embed, block, has_tokens: false, usual_rate: 20e9 }
     }
+
+    /// Values of all parameters, with those of the readout that the networks share.
+    fn parameters(&self, config: &Config, classes: usize) -> u64 {
+        let head = Size::affine(config.width, classes).parameters;
+        let norm = if config.terminal_norm { Size::norm(config.width).parameters } else { 0 };
+        self.embed.parameters + config.blocks() as u64 * self.block.parameters + norm + head
+    }
 }
 
 /// The size of a part of a network.
@@ -65,10 +72,7 @@ impl Add for Size {
 
 /// Values of all parameters of the network of `config`.
 pub fn parameter_count(config: &Config, classes: usize) -> u64 {
-    let Outline { embed, block, .. } = outline(config);
-    let head = Size::affine(config.width, classes);
-    let norm = if config.terminal_norm { Size::norm(config.width).parameters } else { 0 };
-    embed.parameters + config.blocks() as u64 * block.parameters + norm + head.parameters
+    outline(config).parameters(config, classes)
 }
 
 #[cfg(test)]
@@ -78,6 +82,7 @@ mod tests {
     use crate::config::{Arch, Method};
     use crate::data::DatasetKind;
     use crate::model::Net;
+    use crate::model::guide_example::{self, ResLinear};
     use burn::backend::Flex;
     use burn::module::Module;
 
@@ -100,5 +105,13 @@ mod tests {
                 assert_eq!(parameter_count(&config, 10), built as u64, "{}", config.label());
             }
         }
+    }
+
+    #[test]
+    fn the_guides_network_is_as_large_as_it_says() {
+        let config =
+            Config { width: 12, ..Config::published(Arch::ResMlp, DatasetKind::Synthetic) };
+        let built = ResLinear::<Flex>::new(&config, 10, &Default::default()).num_params();
+        assert_eq!(guide_example::outline(&config).parameters(&config, 10), built as u64);
     }
 }
