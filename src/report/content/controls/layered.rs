@@ -52,7 +52,7 @@ mod tests {
         let formats =
             [terminal::controls(&audits), markdown::write(&study, &[]), html::write(&study, &[])];
         for text in formats {
-            for part in ["Sign agreement", "agreement", "the same sign; 0.5 by chance."] {
+            for part in ["Sign agreement", "agreement", "Share of the coordinates in which"] {
                 assert!(text.contains(part), "{part}\n{text}");
             }
         }
