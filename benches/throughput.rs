@@ -28,7 +28,7 @@ struct Options {
     #[arg(long, default_value = "resmlp-256x4")]
     net: Net,
     #[arg(long, default_value = "dfa", value_parser = rule)]
-    rule: Base,
+    rule: Method,
     /// Length of a measurement
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
@@ -59,23 +59,16 @@ struct Options {
     bench: bool,
 }
 
-fn rule(word: &str) -> Result<Base, String> {
-    match word {
-        "bp" => Ok(Base::Bp),
-        "fa" => Ok(Base::Fa),
-        "dfa" => Ok(Base::Dfa),
-        _ => Err("one of bp, fa, dfa".into()),
-    }
+fn rule(word: &str) -> Result<Method, String> {
+    let mut rules = Method::ALL.iter().filter(|method| method.rule().is_some());
+    let found = rules.find(|method| method.word() == word);
+    found.copied().ok_or_else(|| format!("one of {}", Base::WORDS.join(", ")))
 }
 
 fn main() -> Result<()> {
     let start = Instant::now();
     let options = Options::parse();
-    let mut config = options.net.config(match options.rule {
-        Base::Bp => Method::Bp,
-        Base::Fa => Method::Fa,
-        Base::Dfa => Method::Dfa,
-    });
+    let mut config = options.net.config(options.rule);
     config.threads = options.threads;
     allowed(&config)?;
     let data = common::cifar_sized(options.data_dir.as_deref())?;

@@ -33,6 +33,7 @@
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
 //! | [`failure`] | which failures are the user's words, and so a usage error |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
+//! | `tables` | the lists to which a credit rule, a network or a control is added by one line |
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
 //! | [`report`] | one result, one small file a format |
@@ -58,6 +59,7 @@ pub mod report;
 pub mod rng;
 pub mod stats;
 pub mod study;
+mod tables;
 pub mod trace;
 pub mod train;
 pub mod verdict;

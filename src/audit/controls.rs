@@ -8,7 +8,7 @@ use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::credit::{Feedback, Rule};
 use crate::data::Dataset;
-use crate::diagnostics::controls::{Control, Controls};
+use crate::diagnostics::controls::{Control, Controls, Layered};
 use crate::diagnostics::cosine::per_layer;
 use crate::diagnostics::descent::{Descent, descent};
 use crate::diagnostics::nudging::nudging;
@@ -76,6 +76,7 @@ pub fn controls<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Re
         clamp: clamp::clamp(&probe.trace).into(),
         aggregation: aggregation::aggregation(&probe.trace, null.as_ref().ok()).into(),
         rank: ranks(subject, probe).into(),
+        layered: Layered::of(&probe.trace),
         null: null.into(),
     })
 }

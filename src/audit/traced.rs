@@ -3,7 +3,7 @@
 
 use super::Auditor;
 use crate::config::Method;
-use crate::diagnostics::controls::{Control, Controls};
+use crate::diagnostics::controls::{Control, Controls, Layered};
 use crate::diagnostics::direct_null::direct_null;
 use crate::diagnostics::null::NullCalibration;
 use crate::diagnostics::rank::{Ranks, ranks_of_trace};
@@ -179,6 +179,7 @@ fn controls_of(Trace { info, layers: trace }: &Trace) -> Controls {
         clamp: clamp::clamp(trace).into(),
         aggregation: aggregation::aggregation(trace, None).into(),
         rank: ranks_of_trace(trace).map(|matrices| Ranks { matrices }).into(),
+        layered: Layered::of(trace),
     }
 }
 

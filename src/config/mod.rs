@@ -237,12 +237,7 @@ impl Config {
 
     /// The rule that forms the credit.
     pub fn rule(&self) -> Base {
-        match self.method {
-            Method::Bp => Base::Bp,
-            Method::Fa => Base::Fa,
-            Method::Dfa => Base::Dfa,
-            Method::Frozen | Method::Shallow | Method::RandomTarget => self.base,
-        }
+        self.method.rule().unwrap_or(self.base)
     }
 
     /// Whether this run is itself a baseline that others are compared with.
@@ -254,7 +249,7 @@ impl Config {
     /// are pooled over seeds.
     pub fn label(&self) -> String {
         let mut label = self.method.to_string();
-        if !matches!(self.method, Method::Bp | Method::Fa | Method::Dfa) {
+        if self.method.rule().is_none() {
             label += &format!("({})", self.base);
         }
         if self.penalty > 0.0 && !self.is_baseline() {

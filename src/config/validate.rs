@@ -106,7 +106,7 @@ pub fn validate(c: &Config) -> Result<(), Invalid> {
         )?;
     }
     if c.method == Method::Shallow {
-        expect("base", c.base != Base::Fa, c.base, "`bp` or `dfa` for shallow: fa needs blocks")?;
+        expect("base", c.base != Base::Fa, c.base, "another rule for shallow: fa needs blocks")?;
     }
     let cuda_device = c.device == "cuda"
         || c.device.strip_prefix("cuda:").is_some_and(|n| n.parse::<usize>().is_ok());

@@ -1,5 +1,6 @@
 //! The words that configurations, the command line and artefacts share.
 
+use crate::tables::{credit_rules, networks};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,6 +13,9 @@ macro_rules! words {
         pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
+            /// Every variant, in order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
             /// Every word, in order of declaration.
             pub const WORDS: &[&str] = &[$($word),+];
 
@@ -29,38 +33,55 @@ macro_rules! words {
     };
 }
 
-words! {
-    /// What trains the network.
-    Method {
-        /// Backpropagation: the exact gradient everywhere.
-        Bp = "bp",
-        /// Block-wise feedback alignment (protocol §2.2).
-        Fa = "fa",
-        /// Direct feedback alignment (protocol §2.1).
-        Dfa = "dfa",
-        /// `base` with the blocks left at initialisation: the depth-utility baseline.
-        Frozen = "frozen",
-        /// `base` on a network without blocks.
-        Shallow = "shallow",
-        /// `base` on labels drawn anew for every batch: the negative control.
-        RandomTarget = "random-target",
-    }
-}
+macro_rules! methods {
+    ($($(#[$doc:meta])* $rule:ident = $word:literal in $file:ident,)+) => {
+        words! {
+            /// What trains the network.
+            Method {
+                /// Backpropagation: the exact gradient everywhere.
+                Bp = "bp",
+                $($(#[$doc])* $rule = $word,)+
+                /// `base` with the blocks left at initialisation: the depth-utility baseline.
+                Frozen = "frozen",
+                /// `base` on a network without blocks.
+                Shallow = "shallow",
+                /// `base` on labels drawn anew for every batch: the negative control.
+                RandomTarget = "random-target",
+            }
+        }
 
-words! {
-    /// The credit rule that `frozen`, `shallow` and `random-target` build on.
-    Base { Bp = "bp", Fa = "fa", Dfa = "dfa" }
-}
+        words! {
+            /// The credit rule that `frozen`, `shallow` and `random-target` build on.
+            Base {
+                /// Backpropagation.
+                Bp = "bp",
+                $($(#[$doc])* $rule = $word,)+
+            }
+        }
 
-words! {
-    /// The network.
-    Arch {
-        /// Residual MLP (protocol §1).
-        ResMlp = "resmlp",
-        /// Small vision transformer (protocol §3.1).
-        VitMini = "vit-mini",
-    }
+        impl Method {
+            /// The rule that this method is; `None` for one that builds on a `base`.
+            pub fn rule(self) -> Option<Base> {
+                match self {
+                    Self::Bp => Some(Base::Bp),
+                    $(Self::$rule => Some(Base::$rule),)+
+                    Self::Frozen | Self::Shallow | Self::RandomTarget => None,
+                }
+            }
+        }
+    };
 }
+credit_rules!(methods);
+
+macro_rules! architectures {
+    ($($(#[$doc:meta])* $net:ident = $word:literal in $file:ident,)+) => {
+        words! {
+            /// The network.
+            Arch { $($(#[$doc])* $net = $word,)+ }
+        }
+    };
+}
+networks!(architectures);
 
 words! {
     /// How a credit is scaled before it trains a block.

@@ -12,9 +12,29 @@
 //! of blocks l+1 and 0, that rule is backpropagation; with a_0 itself the embedding would learn
 //! from the credit one block above it.
 
-use super::{Credit, Feedback};
+use super::feedback::{Shape, embed, layers};
+use super::{Credit, CreditRule, Feedback, Known};
+use crate::config::{Config, EmbedSignal};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+
+/// Block-wise feedback alignment.
+pub struct Fa;
+
+impl CreditRule for Fa {
+    const NEEDS_TOP: bool = true;
+
+    /// B_0 … B_{L−2}, and B_e where the embedding has a map of its own.
+    fn layout(config: &Config, _: usize) -> Vec<Shape> {
+        let shape = [config.width, config.width];
+        let mapped = (config.embed_signal == EmbedSignal::Mapped).then(|| embed(shape));
+        layers(config.blocks().saturating_sub(1), shape).chain(mapped).collect()
+    }
+
+    fn credit<B: Backend>(known: &Known<B>, feedback: &Feedback<B>) -> Credit<B> {
+        credit(known.top.clone().expect("fa is given the readout's gradient"), feedback)
+    }
+}
 
 /// a_0 … a_L [N, d] of the readout's gradient at h_L [N, d]; a_L is that gradient again.
 pub fn credit<B: Backend>(top: Tensor<B, 2>, feedback: &Feedback<B>) -> Credit<B> {

@@ -2,8 +2,9 @@
 //! drawn from the streams `feedback/<matrix>` of the run's seed (protocol §2.1; 1/√C for DFA is
 //! verified, 1/√d for FA is not published).
 
+use super::feedback_layout;
 use crate::backend::float_tensor;
-use crate::config::{Base, Config, EmbedSignal, FeedbackDistribution, FeedbackSharing};
+use crate::config::{Config, FeedbackDistribution, FeedbackSharing};
 use crate::model::{Draw, NamedTensors, draw_values};
 use anyhow::{Result, bail};
 use burn::tensor::backend::Backend;
@@ -18,20 +19,20 @@ pub struct Feedback<B: Backend> {
     embed: Option<Tensor<B, 2>>,
 }
 
-/// Name and shape of every matrix that the rule of `config` owns.
-pub fn layout(config: &Config, classes: usize) -> Vec<(String, [usize; 2])> {
-    let (d, blocks) = (config.width, config.blocks());
-    let layer = |l: usize| format!("feedback.{l}");
-    match config.rule() {
-        Base::Bp => Vec::new(),
-        Base::Dfa => (0..blocks.max(1)).map(|l| (layer(l), [d, classes])).collect(),
-        Base::Fa => {
-            let mapped = config.embed_signal == EmbedSignal::Mapped;
-            let embed = mapped.then(|| ("feedback.embed".to_string(), [d, d]));
-            (0..blocks.saturating_sub(1)).map(|l| (layer(l), [d, d])).chain(embed).collect()
-        }
-    }
+/// Name and shape of a feedback matrix.
+pub type Shape = (String, [usize; 2]);
+
+/// `count` matrices B_0, B_1, … of one shape.
+pub fn layers(count: usize, shape: [usize; 2]) -> impl Iterator<Item = Shape> {
+    (0..count).map(move |l| (format!("feedback.{l}"), shape))
 }
+
+/// B_e, which maps a_0 to what trains the embedding.
+pub fn embed(shape: [usize; 2]) -> Shape {
+    (EMBED.into(), shape)
+}
+
+const EMBED: &str = "feedback.embed";
 
 impl<B: Backend> Feedback<B> {
     /// Feedback from given matrices: B_l for every layer that the rule maps to, and B_e.
@@ -41,7 +42,7 @@ impl<B: Backend> Feedback<B> {
 
     /// The matrices that the rule of `config` trains with, as host arrays: one draw of `seed`.
     pub fn draw(config: &Config, classes: usize, seed: u64) -> NamedTensors {
-        let matrix = |(name, [rows, cols]): (String, [usize; 2])| {
+        let matrix = |(name, [rows, cols]): Shape| {
             let std = config.feedback_scale / (cols as f64).sqrt();
             let draw = match config.feedback_distribution {
                 FeedbackDistribution::Normal => Draw::Normal(std),
@@ -52,7 +53,7 @@ impl<B: Backend> Feedback<B> {
             let values = draw_values(seed, stream, rows * cols, draw);
             (name, TensorData::new(values, [rows, cols]).convert::<f32>())
         };
-        layout(config, classes).into_iter().map(matrix).collect()
+        feedback_layout(config, classes).into_iter().map(matrix).collect()
     }
 
     /// Puts matrices, drawn or from a checkpoint, on the device.
@@ -66,7 +67,7 @@ impl<B: Backend> Feedback<B> {
         matrices: &NamedTensors,
         device: &B::Device,
     ) -> Result<Self> {
-        let wanted = layout(config, classes);
+        let wanted = feedback_layout(config, classes);
         let mut problems = Vec::new();
         for (name, shape) in &wanted {
             match matrices.get(name) {
@@ -85,7 +86,7 @@ impl<B: Backend> Feedback<B> {
             );
         }
         let tensor = |name: &String| float_tensor(matrices[name].clone(), device);
-        let of = |embed: bool| wanted.iter().filter(move |(n, _)| (n == "feedback.embed") == embed);
+        let of = |embed: bool| wanted.iter().filter(move |(n, _)| (n == EMBED) == embed);
         Ok(Self {
             blocks: config.blocks(),
             layers: of(false).map(|(name, _)| tensor(name)).collect(),

@@ -8,6 +8,7 @@
 //! | [`stability`] | (c): shared direction of that gradient across batches | no |
 //! | [`depth_utility`] | (d) D3: accuracy over a network with frozen blocks | yes |
 //! | [`cosine`] | agreement of credit and gradient, layer by layer | reported |
+//! | [`controls`] | what makes the others believable, one file each; the [`layered`] ones are added by one line | no |
 //!
 //! Nothing is skipped silently. What cannot be measured says why ([`Unmeasured`]); what exploded
 //! stays in the value as NaN or infinity.
@@ -21,6 +22,7 @@ pub mod depth_utility;
 pub mod descent;
 pub mod direct_null;
 pub mod growth;
+pub mod layered;
 pub mod nudging;
 pub mod null;
 pub mod perturbation;
@@ -29,9 +31,20 @@ pub mod reference;
 pub mod shadow;
 pub mod stability;
 
+/// The example of the guide.
+#[cfg(test)]
+#[path = "../../data/guide/examples/sign_agreement.rs"]
+pub mod guide_example;
+
 use crate::stats::mean;
+use crate::tables::layered_controls;
 use crate::trace::{BatchTrace, LayerTrace, Matrix};
 use std::fmt;
+
+macro_rules! modules {
+    ($($file:ident,)*) => { $(pub mod $file;)* };
+}
+layered_controls!(modules);
 
 /// Norms under this count as "no direction" (protocol §4: floor 1e-30, where PyTorch's
 /// `cosine_similarity` clamps each norm at 1e-8 and so shrinks what is merely small).

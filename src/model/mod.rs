@@ -1,30 +1,31 @@
 //! Networks. Everything that trains or audits speaks only of a list of residual branches:
-//! `embed(x) → h_0`, `branch(l, h_l) → f_l`, `readout(h_L) → logits`.
+//! `embed(x) → h_0`, `branch(l, h_l) → f_l`, `readout(h_L) → logits`. A network's file implements
+//! [`Network`] and says its [`Outline`]; its line stands in `crate::tables`.
+
+// `Net`: a program holds one or two networks, and the size of the smaller variant is of no account.
+#![allow(clippy::large_enum_variant)]
 
 mod batch;
 mod init;
 mod layer_norm;
 mod linear;
 mod loss;
+mod outline;
 mod parameters;
-mod resmlp;
-mod size;
-mod vit_mini;
 
 pub use batch::batch_tensors;
 pub use init::{Draw, draw_values};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use loss::{error, mean_cross_entropy};
+pub use outline::{Outline, Size, parameter_count};
 pub use parameters::{
     Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, without_gradient,
 };
-pub use resmlp::ResMlp;
-pub use size::parameter_count;
-pub use vit_mini::VitMini;
 
 use crate::backend::{Affine, Kernels};
 use crate::config::{Arch, Config};
+use crate::tables::networks;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -74,73 +75,74 @@ pub trait Network<B: Kernels>: Module<B> {
     }
 }
 
-/// The networks that can be trained and audited.
-// A program holds one or two networks: the size of the smaller variant is of no account.
-#[allow(clippy::large_enum_variant)]
-#[derive(Module, Debug)]
-pub enum Net<B: Backend> {
-    ResMlp(ResMlp<B>),
-    VitMini(VitMini<B>),
+macro_rules! nets {
+    ($($(#[$doc:meta])* $net:ident = $word:literal in $file:ident,)+) => {
+        $(
+            mod $file;
+            pub use $file::$net;
+        )+
+
+        /// The networks that can be trained and audited.
+        #[derive(Module, Debug)]
+        pub enum Net<B: Backend> {
+            $($(#[$doc])* $net($net<B>),)+
+        }
+
+        impl<B: Kernels> Net<B> {
+            /// The network of `config`, for `classes` classes, initialised from the streams
+            /// `init/<parameter>` of the configuration's seed.
+            pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
+                match config.arch {
+                    $(Arch::$net => Self::$net($net::new(config, classes, device)),)+
+                }
+            }
+        }
+
+        impl<B: Kernels> Network<B> for Net<B> {
+            fn blocks(&self) -> usize {
+                match self { $(Self::$net(net) => net.blocks(),)+ }
+            }
+
+            fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
+                match self { $(Self::$net(net) => net.embed(images),)+ }
+            }
+
+            fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+                match self { $(Self::$net(net) => net.branch(l, hidden),)+ }
+            }
+
+            fn embed_map(&self, images: Tensor<B, 2>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+                match self { $(Self::$net(net) => net.embed_map(images),)+ }
+            }
+
+            fn branch_map(
+                &self,
+                l: usize,
+                hidden: Tensor<B, 3>,
+            ) -> Option<(Tensor<B, 2>, Affine<B>)> {
+                match self { $(Self::$net(net) => net.branch_map(l, hidden),)+ }
+            }
+
+            fn residual_add(&self) -> bool {
+                match self { $(Self::$net(net) => net.residual_add(),)+ }
+            }
+
+            fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
+                match self { $(Self::$net(net) => net.readout(hidden),)+ }
+            }
+        }
+
+        /// What is known of the network of `config` before it is built.
+        pub fn outline(config: &Config) -> Outline {
+            match config.arch {
+                $(Arch::$net => $file::outline(config),)+
+            }
+        }
+    };
 }
+networks!(nets);
 
-impl<B: Kernels> Net<B> {
-    /// The network of `config`, for `classes` classes, initialised from the streams
-    /// `init/<parameter>` of the configuration's seed.
-    pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
-        match config.arch {
-            Arch::ResMlp => Self::ResMlp(ResMlp::new(config, classes, device)),
-            Arch::VitMini => Self::VitMini(VitMini::new(config, classes, device)),
-        }
-    }
-}
-
-impl<B: Kernels> Network<B> for Net<B> {
-    fn blocks(&self) -> usize {
-        match self {
-            Self::ResMlp(net) => net.blocks(),
-            Self::VitMini(net) => net.blocks(),
-        }
-    }
-
-    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
-        match self {
-            Self::ResMlp(net) => net.embed(images),
-            Self::VitMini(net) => net.embed(images),
-        }
-    }
-
-    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
-        match self {
-            Self::ResMlp(net) => net.branch(l, hidden),
-            Self::VitMini(net) => net.branch(l, hidden),
-        }
-    }
-
-    fn embed_map(&self, images: Tensor<B, 2>) -> Option<(Tensor<B, 2>, Affine<B>)> {
-        match self {
-            Self::ResMlp(net) => net.embed_map(images),
-            Self::VitMini(net) => net.embed_map(images),
-        }
-    }
-
-    fn branch_map(&self, l: usize, hidden: Tensor<B, 3>) -> Option<(Tensor<B, 2>, Affine<B>)> {
-        match self {
-            Self::ResMlp(net) => net.branch_map(l, hidden),
-            Self::VitMini(net) => net.branch_map(l, hidden),
-        }
-    }
-
-    fn residual_add(&self) -> bool {
-        match self {
-            Self::ResMlp(net) => net.residual_add(),
-            Self::VitMini(net) => net.residual_add(),
-        }
-    }
-
-    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
-        match self {
-            Self::ResMlp(net) => net.readout(hidden),
-            Self::VitMini(net) => net.readout(hidden),
-        }
-    }
-}
+/// The example of the guide.
+#[cfg(test)]
+#[path = "../../data/guide/examples/res_linear.rs"]
+pub mod guide_example;

@@ -3,7 +3,7 @@
 //! h_0 = E x + b, f_l(h) = W2 · GELU(W1 · LN(h) + b1) + b2, logits = head(LN(h_L)).
 
 use super::init::{Draw, Init};
-use super::{LayerNorm, Linear, Network};
+use super::{LayerNorm, Linear, Network, Outline, Size};
 use crate::backend::{Affine, Kernels};
 use crate::config::Config;
 use crate::data::PIXELS;
@@ -32,6 +32,13 @@ struct MlpBlock<B: Backend> {
 pub struct Readout<B: Backend> {
     norm: Option<LayerNorm<B>>,
     head: Linear<B>,
+}
+
+/// What is known of it beforehand.
+pub(super) fn outline(config: &Config) -> Outline {
+    let (d, inner) = (config.width, config.width * config.expansion);
+    let block = Size::norm(d) + Size::affine(d, inner) + Size::affine(inner, d);
+    Outline::new(Size::affine(PIXELS, d), block)
 }
 
 impl<B: Kernels> Readout<B> {

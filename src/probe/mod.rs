@@ -5,10 +5,10 @@
 //! network, so that the reference is the true gradient.
 
 use crate::backend::{Differentiable, differentiating};
-use crate::config::{Arch, Config, Measure};
+use crate::config::{Config, Measure};
 use crate::credit::{Known, Rule, bp};
 use crate::data::{Batch, Dataset};
-use crate::model::{Network, batch_tensors, error, mean_cross_entropy};
+use crate::model::{Network, batch_tensors, error, mean_cross_entropy, outline};
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 use anyhow::{Result, ensure};
 use burn::tensor::backend::Backend;
@@ -47,10 +47,7 @@ pub fn probe<B: Differentiable, N: Network<B>>(
         batches.push(probed.trace);
         known.push(probed.known);
     }
-    let tokens = match (config.arch, config.measure) {
-        (Arch::ResMlp, _) => "single",
-        (Arch::VitMini, measure) => measure.word(),
-    };
+    let tokens = if outline(config).has_tokens { config.measure.word() } else { "single" };
     let trace =
         LayerTrace { loss_reduction: Some(LossReduction::Mean), tokens: tokens.into(), batches };
     Ok(Probe { trace, known })

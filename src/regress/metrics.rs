@@ -10,7 +10,7 @@
 //! | `growth.block_l`, `hidden_norm.h_l`, `reference.h_l`, `cosine.h_l` | by block and layer |
 //! | `control.*` | the controls, where they were computed |
 
-use crate::diagnostics::controls::Controls;
+use crate::diagnostics::controls::{Controls, LAYERED};
 use crate::number::Number;
 use crate::study::results::RunResult;
 use crate::train::run_dir::EpochMetrics;
@@ -226,6 +226,12 @@ impl Collected {
         if let Some(ranks) = controls.rank.found() {
             for matrix in &ranks.matrices {
                 self.number(format!("control.rank.{}", matrix.matrix), matrix.effective);
+            }
+        }
+        for listed in LAYERED {
+            for (quantity, values) in (listed.of)(controls).found().into_iter().flatten() {
+                let name = format!("control.{}.{quantity}", listed.key);
+                self.layers(&name, values.iter().copied());
             }
         }
     }

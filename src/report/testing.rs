@@ -6,7 +6,7 @@ use crate::data::{DataProvenance, DatasetKind, Source};
 use crate::diagnostics::aggregation::{Aggregate, Aggregation};
 use crate::diagnostics::clamp::{Clamp, ClampLayer};
 use crate::diagnostics::common_mode::{CommonMode, CommonModeLayer};
-use crate::diagnostics::controls::{Control, Controls};
+use crate::diagnostics::controls::{Control, Controls, Layered};
 use crate::diagnostics::descent::{Descent, DescentBlock};
 use crate::diagnostics::nudging::{Nudging, NudgingLayer};
 use crate::diagnostics::null::{NullCalibration, NullLayer};
@@ -287,6 +287,7 @@ fn controls(specimen: &Specimen, name: &str) -> Controls {
                 })
                 .into(),
         }),
+        layered: Layered::of(&specimen.trace()),
     }
 }
 

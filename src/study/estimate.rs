@@ -2,8 +2,9 @@
 //! the network.
 
 use super::plan::PlannedRun;
-use crate::config::{Arch, BackendName, Base, Config, Method};
-use crate::data::{DatasetKind, PIXELS};
+use crate::config::{BackendName, Base, Config, Method};
+use crate::data::DatasetKind;
+use crate::model::{Outline, outline};
 use crate::stats::median;
 use crate::train::run_dir::EpochMetrics;
 use std::collections::HashMap;
@@ -59,7 +60,7 @@ impl Estimator {
         let rate = match self.rates.get(config.arch.word()) {
             Some(rates) => median(rates),
             None if config.backend == BackendName::Cuda => return None,
-            None => usual_rate(config.arch),
+            None => outline(config).usual_rate,
         };
         Some(Estimate { seconds: work(config) / rate * evaluation, is_rough: true })
     }
@@ -95,19 +96,11 @@ fn samples(config: &Config) -> (usize, usize) {
     }
 }
 
-/// Multiply-adds a second on one core, of two that train side by side: the published networks take
-/// 8 s (resmlp, bp) and 12 minutes (vit-mini) an epoch of 50,000 images on a 2-core cloud machine.
-fn usual_rate(arch: Arch) -> f64 {
-    match arch {
-        Arch::ResMlp => 20e9,
-        Arch::VitMini => 8e9,
-    }
-}
-
 /// Multiply-adds of a training epoch: a trained layer costs one forward and two backward, a frozen
-/// one and the embedding (whose input needs no gradient) one less each.
+/// one and the embedding (whose input needs no gradient) one less each. The head's are few.
 fn work(config: &Config) -> f64 {
-    let (embed, block) = multiply_adds(config);
+    let Outline { embed, block, has_tokens, .. } = outline(config);
+    let [embed, block] = [embed, block].map(|part| part.multiply_adds as f64);
     let trained = match config.method {
         Method::Frozen => 0,
         _ => config.blocks().saturating_sub(config.frozen_blocks),
@@ -115,21 +108,8 @@ fn work(config: &Config) -> f64 {
     let fixed = config.blocks() - trained;
     let once = 2.0 * embed + block * (3 * trained + fixed) as f64;
     // Forming and scaling the credit; small beside a transformer's blocks.
-    let is_local = config.rule() != Base::Bp && trained > 0 && config.arch == Arch::ResMlp;
+    let is_local = config.rule() != Base::Bp && trained > 0 && !has_tokens;
     once * if is_local { 1.25 } else { 1.0 } * samples(config).0 as f64
-}
-
-/// Forward multiply-adds of an image: the embedding's and one block's. The head's are few.
-fn multiply_adds(config: &Config) -> (f64, f64) {
-    let d = config.width as f64;
-    match config.arch {
-        Arch::ResMlp => (PIXELS as f64 * d, 2.0 * d * d * config.expansion as f64),
-        Arch::VitMini => {
-            let tokens = PIXELS as f64 / (3 * config.patch.pow(2)) as f64 + 1.0;
-            let linear = (4.0 + 2.0 * config.mlp_ratio as f64) * d * d;
-            (PIXELS as f64 * d, tokens * (linear + 2.0 * tokens * d))
-        }
-    }
 }
 
 /// The time after an epoch over the epoch's: the test set forward, the probe's batches, whose
@@ -167,6 +147,7 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Arch;
 
     fn published(arch: Arch, method: Method) -> Config {
         Config { method, ..Config::published(arch, DatasetKind::Cifar10) }
@@ -191,7 +172,7 @@ mod tests {
         let mut estimator = Estimator::default();
         let guess = estimator.epoch(&other).unwrap();
         // Ten times as slow as usual.
-        let seconds = 10.0 * work(&timed) / usual_rate(Arch::ResMlp);
+        let seconds = 10.0 * work(&timed) / outline(&timed).usual_rate;
         for _ in 0..3 {
             push(estimator.timed.entry(kind(&timed)).or_default(), seconds);
             push(estimator.rates.entry("resmlp").or_default(), work(&timed) / seconds);

@@ -58,7 +58,7 @@ pub fn step<B: Differentiable, N: Network<B>>(
     let _turn = differentiating();
     match rule {
         Rule::Bp => backpropagation(net, images, labels, options),
-        Rule::Fa(_) | Rule::Dfa(_) => local(net, rule, images, labels, options),
+        _ => local(net, rule, images, labels, options),
     }
 }
 

@@ -1,6 +1,6 @@
 //! flex and ndarray are independent implementations: from one seed they must tell the same.
 
-use crate::common::{host, published, relative};
+use crate::common::{host, published, relative, rules};
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::backend::{Differentiable, float_tensor};
@@ -58,15 +58,10 @@ fn flex_and_ndarray_agree(arch: Arch, method: Method) {
 }
 
 #[test]
-fn flex_and_ndarray_agree_on_the_resmlp() {
-    for method in [Method::Bp, Method::Fa, Method::Dfa] {
-        flex_and_ndarray_agree(Arch::ResMlp, method);
-    }
-}
-
-#[test]
-fn flex_and_ndarray_agree_on_the_vit() {
-    for method in [Method::Bp, Method::Fa, Method::Dfa] {
-        flex_and_ndarray_agree(Arch::VitMini, method);
+fn flex_and_ndarray_agree_on_every_network_under_every_rule() {
+    for &arch in Arch::ALL {
+        for method in rules() {
+            flex_and_ndarray_agree(arch, method);
+        }
     }
 }

@@ -5,7 +5,7 @@ use burn::backend::NdArray;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use fa_audit::backend::float_tensor;
-use fa_audit::config::{Arch, Config};
+use fa_audit::config::{Arch, Config, Method};
 use fa_audit::data::DatasetKind;
 
 /// Double precision with gradients: what identities that hold to rounding are tested on.
@@ -14,6 +14,11 @@ pub type F64 = Autodiff<NdArray<f64>>;
 /// The published configuration of `arch` on CIFAR-10.
 pub fn published(arch: Arch) -> Config {
     Config::published(arch, DatasetKind::Cifar10)
+}
+
+/// The methods that are a rule and not a baseline or control built on one.
+pub fn rules() -> impl Iterator<Item = Method> {
+    Method::ALL.iter().copied().filter(|method| method.rule().is_some())
 }
 
 /// s · w(p, k) for k = 0, 1, …: the numbers of `tests/golden/make_golden.py`, exact integers before

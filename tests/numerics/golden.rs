@@ -5,9 +5,9 @@
 
 use crate::common::{F64, host, matrix, published, wave};
 use burn::tensor::{Int, Tensor, TensorData};
-use fa_audit::config::{Arch, Base, Config};
-use fa_audit::credit::{Feedback, Known, Rule};
-use fa_audit::model::{NamedTensors, Net, assign, error, export};
+use fa_audit::config::{Arch, Config, Method};
+use fa_audit::credit::{Known, Rule, feedback_layout};
+use fa_audit::model::{Change, NamedTensors, Net, assign, error, export, map_named};
 use fa_audit::probe::forward_and_back;
 use fa_audit::train::{Optimizer, StepOptions, step};
 use serde_json::Value;
@@ -28,75 +28,68 @@ struct Case {
 
 impl Case {
     fn new(arch: Arch) -> Self {
-        let depth = if arch == Arch::ResMlp { 3 } else { 2 };
+        let text = include_str!("../golden/golden.json");
+        let all: Value = serde_json::from_str(text).expect("golden.json");
+        let golden = all[arch.word()].clone();
+        let depth = golden["gradient"].as_array().expect("g_0 … g_L").len() - 1;
         let small = Config { width: 8, depth, heads: 2, patch: 8, ..published(arch) };
         let device = Default::default();
         let net = Net::new(&small, CLASSES, &device);
-        let parameters = formula_parameters(arch, &export(&net), small.depth);
+        let parameters = formula_parameters(&net);
         let pixels = (0..SAMPLES * 3072).map(|k| (0.013 * (k + 1) as f64).sin()).collect();
-        let text = include_str!("../golden/golden.json");
-        let all: Value = serde_json::from_str(text).expect("golden.json");
         Self {
             net: assign(net, &parameters).expect("every parameter has a formula"),
             images: matrix(pixels, SAMPLES, 3072),
             labels: Tensor::from_data(TensorData::from([3i64, 1, 4, 1, 5, 9]), &device),
-            golden: all[small.arch.word()].clone(),
+            golden,
             config: small,
         }
     }
 
+    /// The rule with the formula's matrices: those that map the error are counted from 1000, those
+    /// that map a credit from 2000.
     fn rule(
         &self,
-        base: Base,
+        method: Method,
     ) -> Rule<<F64 as burn::tensor::backend::AutodiffBackend>::InnerBackend> {
-        let (d, blocks) = (self.config.width, self.config.depth);
-        let matrices = |first: usize, count: usize, columns: usize| {
-            (0..count)
-                .map(|l| {
-                    let scale = 1.0 / (columns as f64).sqrt();
-                    matrix(wave(first + l, d * columns, scale), d, columns)
-                })
-                .collect()
+        let config = Config { method, ..self.config.clone() };
+        let matrix = |(l, (name, [rows, cols])): (usize, (String, [usize; 2]))| {
+            let first = if cols == CLASSES { 1000 } else { 2000 };
+            let values = wave(first + l, rows * cols, 1.0 / (cols as f64).sqrt());
+            (name, TensorData::new(values, [rows, cols]))
         };
-        match base {
-            Base::Bp => Rule::Bp,
-            Base::Dfa => Rule::Dfa(Feedback::new(blocks, matrices(1000, blocks, CLASSES), None)),
-            Base::Fa => Rule::Fa(Feedback::new(blocks, matrices(2000, blocks - 1, d), None)),
+        let layout = feedback_layout(&config, CLASSES).into_iter().enumerate();
+        let matrices = layout.map(matrix).collect();
+        Rule::from_named(&config, CLASSES, &matrices, &Default::default()).expect("its matrices")
+    }
+
+    /// The rules of which `golden.json` holds `what`.
+    fn rules(&self, what: &str) -> Vec<Method> {
+        let golden = |rule: &&Method| self.golden[what].get(rule.word()).is_some();
+        let rules: Vec<Method> = Method::ALL.iter().filter(golden).copied().collect();
+        for published in [Method::Fa, Method::Dfa] {
+            assert!(rules.contains(&published), "golden.json holds no {what} of {published}");
         }
+        rules
     }
 }
 
-/// The order in which the formula counts a network's parameters.
-fn order(arch: Arch, depth: usize) -> Vec<String> {
-    let affine = |n: &str| vec![format!("{n}.gamma"), format!("{n}.beta")];
-    let linear = |n: &str| vec![format!("{n}.weight"), format!("{n}.bias")];
-    let mut names = match arch {
-        Arch::ResMlp => linear("embed"),
-        Arch::VitMini => {
-            let mut names = linear("embed.patch");
-            names.extend(["embed.cls".to_string(), "embed.positions".to_string()]);
-            names
+/// The parameters in the order in which the network holds them: the formula counts them so.
+fn order(net: &Net<F64>) -> Vec<String> {
+    struct Names(Vec<String>);
+    impl Change<F64> for Names {
+        fn change(&mut self, name: &str, flat: Tensor<F64, 1>) -> Tensor<F64, 1> {
+            self.0.push(name.into());
+            flat
         }
-    };
-    for l in 0..depth {
-        if arch == Arch::VitMini {
-            names.extend(affine(&format!("blocks.{l}.norm1")));
-            for part in ["query", "key", "value", "output"] {
-                names.extend(linear(&format!("blocks.{l}.attention.{part}")));
-            }
-            names.extend(affine(&format!("blocks.{l}.norm2")));
-        } else {
-            names.extend(affine(&format!("blocks.{l}.norm")));
-        }
-        names.extend(linear(&format!("blocks.{l}.linear1")));
-        names.extend(linear(&format!("blocks.{l}.linear2")));
     }
-    names.extend(affine("readout.norm"));
-    names.extend(linear("readout.head"));
-    names
+    let mut names = Names(Vec::new());
+    map_named(net.clone(), &mut names);
+    names.0
 }
 
-fn formula_parameters(arch: Arch, own: &NamedTensors, depth: usize) -> NamedTensors {
+fn formula_parameters(net: &Net<F64>) -> NamedTensors {
+    let own = export(net);
     let value = |(p, name): (usize, String)| {
         let shape = own[&name].shape.clone();
         let count = shape.num_elements();
@@ -108,7 +101,7 @@ fn formula_parameters(arch: Arch, own: &NamedTensors, depth: usize) -> NamedTens
         };
         (name, TensorData::new(values, shape))
     };
-    order(arch, depth).into_iter().enumerate().map(value).collect()
+    order(net).into_iter().enumerate().map(value).collect()
 }
 
 /// Holds values against a golden summary: the first elements, norm, sum and Σ v_k cos k, each on
@@ -145,25 +138,25 @@ fn the_forward_pass_and_the_reference_gradient_are_pytorchs(arch: Arch) {
     let top = reference.gradient[case.config.depth].clone().sum_dim(1).squeeze_dim::<2>(1);
     let known =
         Known { error: error(reference.logits, case.labels.clone().inner()), top: Some(top) };
-    for base in [Base::Dfa, Base::Fa] {
-        let credit = case.rule(base).credit(&known).expect("a local rule");
+    for rule in case.rules("credit") {
+        let credit = case.rule(rule).credit(&known).expect("a local rule");
         assert_eq!(credit.layers.len(), case.config.depth + 1);
-        let golden = &case.golden["credit"][base.word()];
+        let golden = &case.golden["credit"][rule.word()];
         for (l, a) in credit.layers.into_iter().take(case.config.depth).enumerate() {
-            compare(&format!("{base} a_{l}"), &host(a), &golden[l]);
+            compare(&format!("{rule} a_{l}"), &host(a), &golden[l]);
         }
     }
 }
 
 fn a_step_of_every_rule_is_pytorchs(arch: Arch) {
     let case = Case::new(arch);
-    for base in [Base::Bp, Base::Fa, Base::Dfa] {
+    for method in case.rules("step") {
         for (penalty, suffix) in [(0.0, ""), (0.01, "+penalty")] {
             let config = Config { penalty, ..case.config.clone() };
-            let name = format!("{base}{suffix}");
+            let name = format!("{method}{suffix}");
             let golden = &case.golden["step"][&name];
             let options = StepOptions::of(&config);
-            let rule = case.rule(base);
+            let rule = case.rule(method);
             let step = step(&case.net, &rule, case.images.clone(), case.labels.clone(), &options);
             let gradients: BTreeMap<_, _> =
                 step.gradients.iter().map(|(n, g)| (n.clone(), host(g.clone()))).collect();

@@ -2,7 +2,7 @@
 //! They hold to rounding in float64, on a linear network that speaks the same `Network` as the
 //! published ones, under plain gradient descent and without RMS normalisation.
 
-use crate::common::{F64, host, matrix, published, relative, wave};
+use crate::common::{F64, host, matrix, published, relative, rules, wave};
 use burn::module::{Module, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -376,9 +376,9 @@ fn dfas_credit_as_two_factors_trains_as_the_credit_itself() {
 /// Protocol §12, 4.
 #[test]
 fn the_readouts_gradient_is_the_same_under_every_rule() {
-    for arch in [Arch::ResMlp, Arch::VitMini] {
+    for &arch in Arch::ALL {
         let (_, bp) = step_of(&small(arch, Method::Bp));
-        for method in [Method::Fa, Method::Dfa, Method::Frozen] {
+        for method in rules().chain([Method::Frozen]) {
             let (_, other) = step_of(&small(arch, method));
             let readout = bp.gradients.iter().filter(|(name, _)| name.starts_with("readout."));
             let mut compared = 0;

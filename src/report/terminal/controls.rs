@@ -3,7 +3,7 @@
 use super::cells::{exponential, fixed};
 use super::draw::{panel, table, wrapped};
 use super::{name, seed};
-use crate::diagnostics::controls::{Control, Controls};
+use crate::diagnostics::controls::{Control, Controls, LAYERED, Listed};
 use crate::diagnostics::perturbation::PerturbationLayer;
 use crate::number::Number;
 use crate::verdict::{Audit, plain, short};
@@ -25,6 +25,7 @@ fn run(controls: &Controls) -> String {
         descent(controls),
         aggregation(controls),
         ranks(controls),
+        layered(controls),
         missing(controls),
     ];
     parts.into_iter().flatten().map(|part| part + "\n").collect()
@@ -236,6 +237,24 @@ fn ranks(controls: &Controls) -> Option<String> {
     Some(rows(&header, &[0], found.matrices.len(), cells))
 }
 
+/// A table for each layered control: a row a layer, a column a quantity.
+fn layered(controls: &Controls) -> Option<String> {
+    let table = |listed: &Listed| {
+        let found = (listed.of)(controls).found()?;
+        let names = found.keys().map(|name| name.replace('_', " "));
+        let header: Vec<String> = [listed.control.title.into()].into_iter().chain(names).collect();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        let cells = |l: usize| {
+            let values = found.values().map(|values| values.get(l).map(|value| short(value.0)));
+            [Some(format!("h_{l}"))].into_iter().chain(values).collect()
+        };
+        let layers = found.values().map(Vec::len).max().unwrap_or(0);
+        Some(format!("{}\n{}", rows(&header, &[], layers, cells), wrapped("", listed.control.note)))
+    };
+    let tables: Vec<String> = LAYERED.iter().filter_map(table).collect();
+    (!tables.is_empty()).then(|| tables.join("\n"))
+}
+
 fn missing(controls: &Controls) -> Option<String> {
     fn why<T>(control: &Control<T>, name: &str) -> Option<String> {
         match control {
@@ -257,6 +276,7 @@ fn missing(controls: &Controls) -> Option<String> {
         why(&controls.aggregation, "Aggregation"),
         why(&controls.rank, "Ranks"),
     ];
-    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    let layered = LAYERED.iter().map(|l| why((l.of)(controls), l.control.title));
+    let lines: Vec<String> = lines.into_iter().chain(layered).flatten().collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }

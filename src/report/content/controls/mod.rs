@@ -1,5 +1,6 @@
 //! The controls, pooled over seeds: one table each, with what was not evaluated and why.
 
+mod layered;
 mod whole;
 
 use super::layers::{Row, by_layer, hidden, pooled, table};
@@ -19,7 +20,7 @@ use whole::{aggregation, rank};
 
 /// Every control with the number of runs that have it; none where no run has any.
 pub fn controls(content: &Content) -> Vec<(Panel, usize)> {
-    let all = [
+    let mut all = vec![
         (null(content), count(content, |c| &c.null)),
         (
             perturbation(content, "Perturbation correlation ρ", |c| &c.perturbation),
@@ -39,8 +40,9 @@ pub fn controls(content: &Content) -> Vec<(Panel, usize)> {
         (aggregation(content), count(content, |c| &c.aggregation)),
         (rank(content), count(content, |c| &c.rank)),
     ];
+    all.extend(layered::panels(content));
     let any = content.groups.iter().flat_map(Group::audits).any(|audit| audit.controls.is_some());
-    if any { all.into() } else { Vec::new() }
+    if any { all } else { Vec::new() }
 }
 
 /// What is said where [`controls`] finds none.

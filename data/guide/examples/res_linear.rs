@@ -1,0 +1,80 @@
+//! A residual network of one affine map a block: f_l(h) = W_l LN(h) + b_l.
+
+use super::init::{Draw, Init};
+use super::resmlp::Readout;
+use super::{LayerNorm, Linear, Network, Outline, Size};
+use crate::backend::Kernels;
+use crate::config::Config;
+use crate::data::PIXELS;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// A linear embedding, L blocks of LayerNorm and an affine map, the readout of the residual MLP.
+#[derive(Module, Debug)]
+pub struct ResLinear<B: Backend> {
+    embed: Linear<B>,
+    blocks: Vec<LinearBlock<B>>,
+    readout: Readout<B>,
+    residual_add: bool,
+}
+
+#[derive(Module, Debug)]
+struct LinearBlock<B: Backend> {
+    norm: LayerNorm<B>,
+    linear: Linear<B>,
+}
+
+/// What is known of it beforehand.
+pub(super) fn outline(config: &Config) -> Outline {
+    let d = config.width;
+    Outline::new(Size::affine(PIXELS, d), Size::norm(d) + Size::affine(d, d))
+}
+
+impl<B: Kernels> ResLinear<B> {
+    /// The initial network: W_l ~ N(0, `w2_std`²), b_l = 0.
+    pub fn new(config: &Config, classes: usize, device: &B::Device) -> Self {
+        let mut init = Init::new(config.seed, device);
+        let (d, small) = (config.width, Draw::Normal(config.w2_std));
+        Self {
+            embed: init.linear("embed", PIXELS, d),
+            blocks: (0..config.blocks())
+                .map(|l| LinearBlock {
+                    norm: init.layer_norm(d),
+                    linear: init.linear_with(
+                        &format!("blocks.{l}.linear"),
+                        d,
+                        d,
+                        small,
+                        Draw::Constant(0.0),
+                    ),
+                })
+                .collect(),
+            readout: Readout::new(&mut init, config, classes),
+            residual_add: config.residual_add,
+        }
+    }
+}
+
+impl<B: Kernels> Network<B> for ResLinear<B> {
+    fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
+        self.embed.forward(images).unsqueeze_dim(1)
+    }
+
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+        let block = &self.blocks[l];
+        block.norm.then(&block.linear, hidden.squeeze_dim::<2>(1)).unsqueeze_dim(1)
+    }
+
+    fn residual_add(&self) -> bool {
+        self.residual_add
+    }
+
+    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
+        self.readout.forward(hidden.squeeze_dim::<2>(1))
+    }
+}
