@@ -175,9 +175,10 @@ fn vit_mini(s: &Sizes, config: &Config) -> (Vec<Product>, f64) {
     (products, l as f64 * (norms + gelu + softmax))
 }
 
-/// What DFA's structure allows beyond [`work`], where no penalty is added to the credit: ã_l =
-/// diag(s) e B_lᵀ has rank C and is the same for every token, so that products with it can be done
-/// with e first: dW = (xᵀ diag(s) e) B_lᵀ and ã W₂ᵀ = diag(s) e (W₂ B_l)ᵀ.
+/// What DFA's structure allows beyond [`work`], where no penalty is added to the credit, and what the
+/// residual MLP's step does: ã_l = diag(s) e B_lᵀ has rank C and is the same for every token, so that
+/// products with it can be done with e first: dW = (xᵀ diag(s) e) B_lᵀ and
+/// ã W₂ᵀ = diag(s) e (W₂ B_l)ᵀ.
 pub fn low_rank(net: Net, config: &Config, classes: usize, parameters: usize) -> Work {
     let dense = work(net, config, classes, parameters);
     let (n, d, l) = (config.batch_size, config.width, config.blocks());

@@ -3,6 +3,9 @@
 //! A local rule cuts the forward pass at every block. The readout is differentiated first, because
 //! rules may look at its gradient; then all local losses together. The two graphs are disjoint, so
 //! each operation is run backward once. Backpropagation alone has no cuts.
+//!
+//! Where a rule's credits are ã = diag(s) e Bᵀ, the map in which a block ends gets the two factors:
+//! ∂W = (xᵀ diag(s) e) Bᵀ is an eighth of the work of xᵀ ã at the published sizes.
 
 use crate::backend::{Affine, Differentiable, Factored, Kernels, differentiating};
 use crate::config::{Config, CreditTokens, EmbedSignal};

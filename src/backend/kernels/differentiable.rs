@@ -2,6 +2,7 @@
 //! inner backend's own, and forms no gradient that nobody asked for.
 
 use super::{Affine, AffineGradients, Factored, Kernels, NormGradients, ScaleShift};
+use crate::backend::float_tensor;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -9,7 +10,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 
 /// A backend that trains: it differentiates, and it and the backend under it have the step's
 /// operations.
@@ -208,8 +209,8 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             errors: unwrap(credit.errors).primitive,
             feedback: unwrap(credit.feedback).primitive,
         };
-        let zero = Tensor::<B, 1>::zeros([1], &B::float_device(&node.x));
-        wrap(record::<B, C, _, _>([&x, &weight, &bias], node, unwrap(zero)))
+        let zero = float_tensor(TensorData::from([0f32]), &B::float_device(&node.x));
+        wrap(record::<B, C, _, _>([&x, &weight, &bias], node, unwrap::<B, 1>(zero)))
     }
 
     fn exact_gelu(x: Tensor<Self, 2>) -> Tensor<Self, 2> {

@@ -12,8 +12,9 @@ mod normal;
 pub use adamw::{AdamW, Moments};
 pub use differentiable::Differentiable;
 
-use burn::tensor::Tensor;
+use super::float_tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// ε of every LayerNorm (PyTorch's default).
@@ -196,7 +197,7 @@ pub trait Kernels: Backend {
         credit: Factored<Self>,
     ) -> Tensor<Self, 1> {
         let _ = (map, credit);
-        Tensor::zeros([1], &x.device())
+        float_tensor(TensorData::from([0f32]), &x.device())
     }
 
     /// x / (RMS(by) + ε) of x [n, _], the RMS over each row of `by` [n, d].
