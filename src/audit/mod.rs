@@ -189,20 +189,17 @@ fn find_twin(path: &Path, config: &Config) -> Option<PathBuf> {
         run = run.parent()?;
     }
     let beside = std::fs::read_dir(run.parent()?).ok()?;
-    let mut twins: Vec<PathBuf> = beside
-        .flatten()
-        .map(|entry| RunDir::at(entry.path()))
-        .filter(|dir| {
-            dir.read_record().is_ok_and(|r| {
-                r.status == Status::Finished
-                    && r.config.method == Method::Frozen
-                    && r.config.twin_key() == config.twin_key()
-            })
-        })
-        .map(|dir| dir.checkpoint())
-        .collect();
-    twins.sort();
-    twins.into_iter().next()
+    let twins = beside.flatten().filter_map(|entry| {
+        let dir = RunDir::at(entry.path());
+        let record = dir.read_record().ok()?;
+        let twin = record.config;
+        let is_twin = record.status == Status::Finished
+            && twin.method == Method::Frozen
+            && twin.twin_key() == config.twin_key();
+        // Of twins that differ in what the baseline may choose, the one that a study would train.
+        is_twin.then(|| (twin.base != config.twin().base, dir.checkpoint()))
+    });
+    twins.min().map(|(_, checkpoint)| checkpoint)
 }
 
 /// What keeps `twin` from being the frozen twin of `config`, for one that a person named.
@@ -210,8 +207,10 @@ fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
     if twin.method != Method::Frozen {
         return Err(format!("it was trained by {}, not with frozen blocks", twin.label()));
     }
-    let shape =
-        |c: &Config| (c.arch, c.width, c.depth, c.expansion, c.terminal_norm, c.residual_add);
+    let shape = |c: &Config| {
+        let mlp = (c.width, c.depth, c.expansion, c.terminal_norm, c.residual_add);
+        (c.arch, mlp, c.patch, c.heads, c.mlp_ratio)
+    };
     if shape(config) != shape(twin) {
         return Err(format!(
             "another network: {} d={} L={}, the run is {} d={} L={}",

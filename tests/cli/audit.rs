@@ -77,6 +77,8 @@ fn depth_utility_needs_a_frozen_twin_and_finds_the_one_beside_the_run() {
     let other = place.json("runs/dfa/verdict.json");
     assert_eq!(other["diagnostics"]["depth_utility"]["status"], "not evaluated");
 
+    // Comes first by name, but its embedding was trained by backpropagation.
+    place.done("train --config small.toml --method frozen --base bp --out runs/exact");
     place.done("train --config small.toml --method frozen --out runs/frozen");
     place.done("diagnose runs/dfa/checkpoint.mpk");
     let found = place.json("runs/dfa/verdict.json");
@@ -84,6 +86,8 @@ fn depth_utility_needs_a_frozen_twin_and_finds_the_one_beside_the_run() {
     assert!(depth["value"].is_number(), "{depth}");
     let frozen = place.json("runs/frozen/run.json")["last"]["test_accuracy"].as_f64();
     assert_eq!(depth["frozen_accuracy"].as_f64(), frozen);
+    let source = depth["frozen_source"].as_str().unwrap();
+    assert!(source.ends_with("runs/frozen/checkpoint.mpk"), "{source}");
     let margin = 100.0 * (found["accuracy"].as_f64().unwrap() - frozen.unwrap());
     assert!((depth["value"].as_f64().unwrap() - margin).abs() < 1e-5);
 }
