@@ -8,7 +8,7 @@ mod kernels;
 mod tf32;
 
 pub use kernels::{
-    AdamW, Affine, Differentiable, Factored, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift,
+    AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift, Shared,
 };
 
 use crate::config::{BackendName, Config, MatmulPrecision};

@@ -30,6 +30,13 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+/// `rest` + x W + b, the map not yet applied: rest [N, tokens, d], x [N · tokens, in].
+pub struct Ending<B: Backend> {
+    pub rest: Option<Tensor<B, 3>>,
+    pub x: Tensor<B, 2>,
+    pub map: Affine<B>,
+}
+
 /// A network of L residual blocks on N samples. A hidden state is [N, tokens, d]; a network
 /// without tokens has one.
 pub trait Network<B: Kernels>: Module<B> {
@@ -42,14 +49,14 @@ pub trait Network<B: Kernels>: Module<B> {
     /// f_l(h_l), the branch alone: the caller adds the skip.
     fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3>;
 
-    /// [`Network::embed`] where it is one affine map of rows: its argument and the map.
-    fn embed_map(&self, images: Tensor<B, 2>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+    /// [`Network::embed`] where it ends in an affine map: what a credit can reach cheaply.
+    fn embed_ending(&self, images: Tensor<B, 2>) -> Option<Ending<B>> {
         let _ = images;
         None
     }
 
-    /// [`Network::branch`] where it ends in an affine map of rows: its argument and the map.
-    fn branch_map(&self, l: usize, hidden: Tensor<B, 3>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+    /// [`Network::branch`], likewise.
+    fn branch_ending(&self, l: usize, hidden: Tensor<B, 3>) -> Option<Ending<B>> {
         let _ = (l, hidden);
         None
     }
@@ -111,16 +118,12 @@ macro_rules! nets {
                 match self { $(Self::$net(net) => net.branch(l, hidden),)+ }
             }
 
-            fn embed_map(&self, images: Tensor<B, 2>) -> Option<(Tensor<B, 2>, Affine<B>)> {
-                match self { $(Self::$net(net) => net.embed_map(images),)+ }
+            fn embed_ending(&self, images: Tensor<B, 2>) -> Option<Ending<B>> {
+                match self { $(Self::$net(net) => net.embed_ending(images),)+ }
             }
 
-            fn branch_map(
-                &self,
-                l: usize,
-                hidden: Tensor<B, 3>,
-            ) -> Option<(Tensor<B, 2>, Affine<B>)> {
-                match self { $(Self::$net(net) => net.branch_map(l, hidden),)+ }
+            fn branch_ending(&self, l: usize, hidden: Tensor<B, 3>) -> Option<Ending<B>> {
+                match self { $(Self::$net(net) => net.branch_ending(l, hidden),)+ }
             }
 
             fn residual_add(&self) -> bool {

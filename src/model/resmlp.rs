@@ -3,8 +3,8 @@
 //! h_0 = E x + b, f_l(h) = W2 · GELU(W1 · LN(h) + b1) + b2, logits = head(LN(h_L)).
 
 use super::init::{Draw, Init};
-use super::{LayerNorm, Linear, Network, Outline, Size};
-use crate::backend::{Affine, Kernels};
+use super::{Ending, LayerNorm, Linear, Network, Outline, Size};
+use crate::backend::Kernels;
 use crate::config::Config;
 use crate::data::PIXELS;
 use burn::module::Module;
@@ -107,13 +107,13 @@ impl<B: Kernels> Network<B> for ResMlp<B> {
         block.linear2.forward(block.inner(hidden)).unsqueeze_dim(1)
     }
 
-    fn embed_map(&self, images: Tensor<B, 2>) -> Option<(Tensor<B, 2>, Affine<B>)> {
-        Some((images, self.embed.affine()))
+    fn embed_ending(&self, images: Tensor<B, 2>) -> Option<Ending<B>> {
+        Some(Ending { rest: None, x: images, map: self.embed.affine() })
     }
 
-    fn branch_map(&self, l: usize, hidden: Tensor<B, 3>) -> Option<(Tensor<B, 2>, Affine<B>)> {
+    fn branch_ending(&self, l: usize, hidden: Tensor<B, 3>) -> Option<Ending<B>> {
         let block = &self.blocks[l];
-        Some((block.inner(hidden), block.linear2.affine()))
+        Some(Ending { rest: None, x: block.inner(hidden), map: block.linear2.affine() })
     }
 
     fn residual_add(&self) -> bool {

@@ -9,7 +9,7 @@
 
 use super::init::{Draw, Init};
 use super::resmlp::Readout;
-use super::{LayerNorm, Linear, Network, Outline, Size};
+use super::{Ending, LayerNorm, Linear, Network, Outline, Size};
 use crate::backend::Kernels;
 use crate::config::Config;
 use burn::module::{Module, Param};
@@ -128,11 +128,16 @@ impl<B: Kernels> Network<B> for VitMini<B> {
 
     fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
         let block = &self.blocks[l];
-        let [n, tokens, d] = hidden.dims();
-        let rows = hidden.reshape([n * tokens, d]);
-        let attended = block.attention.forward(block.norm1.forward(rows.clone()), n);
-        let inner = block.norm2.then(&block.linear1, rows + attended.clone());
-        (attended + block.linear2.forward(B::exact_gelu(inner))).reshape([n, tokens, d])
+        let dims = hidden.dims();
+        let (attended, inner) = block.sublayers(hidden);
+        (attended + block.linear2.forward(inner)).reshape(dims)
+    }
+
+    fn branch_ending(&self, l: usize, hidden: Tensor<B, 3>) -> Option<Ending<B>> {
+        let block = &self.blocks[l];
+        let dims = hidden.dims();
+        let (attended, x) = block.sublayers(hidden);
+        Some(Ending { rest: Some(attended.reshape(dims)), x, map: block.linear2.affine() })
     }
 
     fn residual_add(&self) -> bool {
@@ -141,6 +146,17 @@ impl<B: Kernels> Network<B> for VitMini<B> {
 
     fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
         self.readout.forward(hidden.narrow(1, 0, 1).squeeze_dim::<2>(1))
+    }
+}
+
+impl<B: Kernels> VitBlock<B> {
+    /// attn(LN₁ h) and what the MLP's last map is applied to, both by rows [N · tokens, _].
+    fn sublayers(&self, hidden: Tensor<B, 3>) -> (Tensor<B, 2>, Tensor<B, 2>) {
+        let [n, tokens, d] = hidden.dims();
+        let rows = hidden.reshape([n * tokens, d]);
+        let attended = self.attention.forward(self.norm1.forward(rows.clone()), n);
+        let inner = self.norm2.then(&self.linear1, rows + attended.clone());
+        (attended, B::exact_gelu(inner))
     }
 }
 

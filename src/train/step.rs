@@ -4,13 +4,14 @@
 //! rules may look at its gradient; then all local losses together. The two graphs are disjoint, so
 //! each operation is run backward once. Backpropagation alone has no cuts.
 //!
-//! Where a rule's credits are ã = diag(s) e Bᵀ, the map in which a block ends gets the two factors:
-//! ∂W = (xᵀ diag(s) e) Bᵀ is an eighth of the work of xᵀ ã at the published sizes.
+//! The map W in which a block ends meets a credit that the tokens of a sample share, so that
+//! ∂W = (Σ_t x_t)ᵀ ã needs one row a sample; and where ã = diag(s) e Bᵀ, it gets the two factors:
+//! (xᵀ diag(s) e) Bᵀ is an eighth of the work of xᵀ ã in the published residual MLP.
 
-use crate::backend::{Affine, Differentiable, Factored, Kernels, differentiating};
+use crate::backend::{Affine, Differentiable, Kernels, Shared, differentiating};
 use crate::config::{Config, CreditTokens, EmbedSignal};
 use crate::credit::{Credit, Feedback, Known, Normaliser, Rule};
-use crate::model::{Network, error, gradients, mean_cross_entropy};
+use crate::model::{Ending, Network, error, gradients, mean_cross_entropy};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
 use std::collections::BTreeMap;
@@ -97,15 +98,24 @@ fn local<B: Differentiable, N: Network<B>>(
     labels: Tensor<B, 1, Int>,
     options: &StepOptions,
 ) -> Step<B> {
-    let direct = rule.direct().filter(|feedback| options.penalty == 0.0 && pays(feedback, &images));
-    let embed_map = direct.and_then(|_| net.embed_map(images.clone()));
-    let embedded = Trained::of(embed_map, || net.embed(images));
-    let mut hidden = embedded.value();
+    let [n, _] = images.dims();
+    // What else reaches a branch must reach it whole.
+    let ends = options.penalty == 0.0 && options.credit_tokens == CreditTokens::All;
+    let factors = rule.direct().filter(|feedback| pays(feedback, &images));
+    let ending = if ends { net.embed_ending(images.clone()) } else { None };
+    let embedded = match ending {
+        Some(ending) => Trained::Ending(ending),
+        None => Trained::Whole(net.embed(images)),
+    };
+    let mut hidden = embedded.value(n);
     let mut branches = Vec::with_capacity(net.blocks());
     for l in 0..net.blocks() {
-        let branch_map = direct.and_then(|_| net.branch_map(l, hidden.clone()));
-        let branch = Trained::of(branch_map, || net.branch(l, hidden.clone()));
-        hidden = net.advance(hidden, branch.value());
+        let ending = if ends { net.branch_ending(l, hidden.clone()) } else { None };
+        let branch = match ending {
+            Some(ending) => Trained::Ending(ending),
+            None => Trained::Whole(net.branch(l, hidden.clone())),
+        };
+        hidden = net.advance(hidden, branch.value(n));
         branches.push(branch);
     }
 
@@ -121,7 +131,7 @@ fn local<B: Differentiable, N: Network<B>>(
         top: top.grad(&readout).map(|g| g.sum_dim(1).squeeze_dim::<2>(1)),
     };
     let credit = rule.credit(&known).expect("a local rule has credits");
-    let toward = Toward { error: known.error, direct, options };
+    let toward = Toward { error: known.error, factors, options };
     if let Some(total) = local_loss(embedded, branches, &credit, &toward) {
         all.extend(gradients(net, &total.backward()));
     }
@@ -142,25 +152,25 @@ fn pays<B: Differentiable>(feedback: &Feedback<B::InnerBackend>, images: &Tensor
 enum Trained<B: Backend> {
     /// [N, T, d]
     Whole(Tensor<B, 3>),
-    /// x W + b, not yet formed, so that its credit can be used as two factors: x [N, in].
-    Mapped(Tensor<B, 2>, Affine<B>),
+    Ending(Ending<B>),
 }
 
 impl<B: Differentiable> Trained<B> {
-    fn of(map: Option<(Tensor<B, 2>, Affine<B>)>, whole: impl FnOnce() -> Tensor<B, 3>) -> Self {
-        map.map_or_else(|| Self::Whole(whole()), |(x, map)| Self::Mapped(x, map))
-    }
-
-    /// Its value [N, T, d], cut off from the graph.
-    fn value(&self) -> Tensor<B, 3> {
+    /// Its value [N, T, d] on `n` samples, cut off from the graph.
+    fn value(&self, n: usize) -> Tensor<B, 3> {
         match self {
             Self::Whole(x) => x.clone().detach(),
             // Not `detach`, after which a parameter would still ask for a gradient.
-            Self::Mapped(x, map) => {
+            Self::Ending(Ending { rest, x, map }) => {
                 let map =
                     Affine { weight: map.weight.clone().inner(), bias: map.bias.clone().inner() };
+                let [rows, d] = [x.dims()[0], map.bias.dims()[0]];
                 let value = B::InnerBackend::affine(x.clone().inner(), map);
-                Tensor::from_inner(value.unsqueeze_dim(1))
+                let value = value.reshape([n, rows / n, d]);
+                Tensor::from_inner(match rest {
+                    Some(rest) => rest.clone().inner() + value,
+                    None => value,
+                })
             }
         }
     }
@@ -171,7 +181,7 @@ struct Toward<'a, B: Differentiable> {
     /// e [N, C]
     error: Tensor<B::InnerBackend, 2>,
     /// B_l, where credits are used as e B_lᵀ.
-    direct: Option<&'a Feedback<B::InnerBackend>>,
+    factors: Option<&'a Feedback<B::InnerBackend>>,
     options: &'a StepOptions,
 }
 
@@ -179,22 +189,26 @@ impl<B: Differentiable> Toward<'_, B> {
     /// mean ⟨x, ã⟩ for the credit a of layer l.
     fn loss(&self, x: Trained<B>, l: usize, credit: &Tensor<B::InnerBackend, 2>) -> Tensor<B, 1> {
         let StepOptions { normaliser, credit_tokens, .. } = *self.options;
-        match x {
-            Trained::Whole(x) => {
-                let credit = Tensor::from_inner(normaliser.apply(credit.clone()));
-                inner_product(x, credit, credit_tokens)
-            }
-            Trained::Mapped(x, map) => {
-                let [n, _] = x.dims();
+        let whole = || Tensor::from_inner(normaliser.apply(credit.clone()));
+        let Ending { rest, x, map } = match x {
+            Trained::Whole(x) => return inner_product(x, whole(), credit_tokens),
+            Trained::Ending(ending) => ending,
+        };
+        let scale = 1.0 / x.dims()[0] as f64;
+        let shared = match self.factors.and_then(|feedback| feedback.layers().nth(l)) {
+            Some(feedback) => {
                 let errors = normaliser.scale(self.error.clone(), credit.clone());
-                let feedback = self.direct.and_then(|direct| direct.layers().nth(l));
-                let feedback = feedback.expect("a mapped layer has direct feedback").clone();
-                let credit = Factored {
-                    errors: Tensor::from_inner(errors.div_scalar(n as f64)),
-                    feedback: Tensor::from_inner(feedback),
-                };
-                B::affine_toward(x, map, credit)
+                Shared::Factors {
+                    errors: Tensor::from_inner(errors.mul_scalar(scale)),
+                    feedback: Tensor::from_inner(feedback.clone()),
+                }
             }
+            None => Shared::Whole(whole().mul_scalar(scale)),
+        };
+        let end = B::affine_toward(x, map, shared);
+        match rest {
+            Some(rest) => inner_product(rest, whole(), credit_tokens) + end,
+            None => end,
         }
     }
 }

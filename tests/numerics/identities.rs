@@ -344,32 +344,44 @@ fn step_of(config: &Config) -> (Trainee<F64>, Step<F64>) {
     (trainee, step)
 }
 
-/// A penalty too small to count keeps the credit from being used as its two factors.
+/// A penalty too small to count sends the credit through the whole branch, as Burn's own operations
+/// would; without it the last map of a branch meets one row a sample, under DFA as two factors.
 #[test]
-fn dfas_credit_as_two_factors_trains_as_the_credit_itself() {
+fn a_branch_is_trained_through_its_last_map_as_through_its_whole() {
     const MANY: usize = 64;
     let pixels = matrix(wave(11, MANY * 3072, 1.0), MANY, 3072);
     let labels: Vec<i64> = (0..MANY as i64).map(|i| i % 10).collect();
     let labels = Tensor::from_data(TensorData::new(labels, [MANY]), &Default::default());
-    for normalise in [Normalise::Rms, Normalise::None] {
+    for (arch, method, normalise) in [
+        (Arch::ResMlp, Method::Dfa, Normalise::Rms),
+        (Arch::ResMlp, Method::Dfa, Normalise::None),
+        (Arch::ResMlp, Method::Fa, Normalise::Rms),
+        (Arch::VitMini, Method::Dfa, Normalise::Rms),
+        (Arch::VitMini, Method::Fa, Normalise::Rms),
+    ] {
         let gradients = |penalty: f64| {
-            let config = Config { normalise, penalty, ..small(Arch::ResMlp, Method::Dfa) };
-            let config = Config { width: 64, ..config };
+            let config = Config { normalise, penalty, ..small(arch, method) };
+            let config = Config { width: 64, patch: 16, ..config };
             let trainee = Trainee::<F64>::initial(&config, 10, &Default::default());
             let trainee = trainee.expect("a network");
             let options = StepOptions::of(&config);
             let (net, rule) = (trainee.net(), &trainee.rule);
             step::<F64, _>(net, rule, pixels.clone(), labels.clone(), &options).gradients
         };
-        let (factors, whole) = (gradients(0.0), gradients(1e-300));
-        assert!(factors.keys().eq(whole.keys()));
+        let (ending, whole) = (gradients(0.0), gradients(1e-300));
+        assert!(ending.keys().eq(whole.keys()));
         let mut rounded = 0;
-        for (name, gradient) in factors {
+        for (name, gradient) in ending {
             let (own, other) = (host(gradient), host(whole[&name].clone()));
-            assert!(relative(&own, &other) < 1e-13, "{name}: {}", relative(&own, &other));
+            let error = relative(&own, &other);
+            // The same for every token of a row, a key's bias is invisible to the softmax.
+            let is_zero = name.ends_with("key.bias") && dot(&own, &own) < 1e-30;
+            assert!(is_zero || error < 1e-12, "{arch}, {method}, {name}: {error}");
             rounded += usize::from(own != other);
         }
-        assert!(rounded > 0, "the same arithmetic twice");
+        // Where the two ways do the same arithmetic there is nothing to compare.
+        let same = arch == Arch::ResMlp && method == Method::Fa;
+        assert!(same || rounded > 0, "{arch}, {method}: the same way twice");
     }
 }
 

@@ -7,7 +7,7 @@ use burn::optim::{AdamWConfig, SimpleOptimizer};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 use fa_audit::backend::{
-    AdamW, Affine, Differentiable, Factored, Kernels, LAYER_NORM_EPSILON, ScaleShift,
+    AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, ScaleShift, Shared,
     differentiating, float_tensor,
 };
 use std::f64::consts::FRAC_1_SQRT_2;
@@ -169,34 +169,43 @@ fn the_inner_product_with_a_credit_agrees_with_its_formula() {
     }
 }
 
-/// Of rank 3 at most, as that of an error of three classes.
+/// Whole or as two factors of rank 3, of one token or three.
 #[test]
-fn a_credit_as_two_factors_agrees_with_their_product() {
+fn a_map_reached_by_a_shared_credit_agrees_with_its_formula() {
     const CLASSES: usize = 3;
-    fn factors<B: Differentiable>() -> Factored<B> {
-        Factored {
-            errors: matrix(wave(7, ROWS * CLASSES, 1.0), ROWS, CLASSES),
-            feedback: matrix(wave(8, OUTPUTS * CLASSES, 1.0), OUTPUTS, CLASSES),
-        }
+    fn factors<B: Differentiable>(n: usize) -> [Tensor<B, 2>; 2] {
+        let errors = matrix(wave(7, n * CLASSES, 1.0), n, CLASSES);
+        [errors, matrix(wave(8, OUTPUTS * CLASSES, 1.0), OUTPUTS, CLASSES)]
     }
-    let formula = |a: &Arguments<F64>| {
-        let Factored { errors, feedback } = factors::<F64>();
-        (affine(a.x.clone(), a) * errors.matmul(feedback.transpose())).sum()
-    };
-    fn own<B: Differentiable>(a: &Arguments<B>) -> Tensor<B, 1> {
-        B::affine_toward(a.x.clone(), a.map(), factors::<B>())
+    fn own<B: Differentiable>(a: &Arguments<B>, tokens: usize, whole: bool) -> Tensor<B, 1> {
+        let [errors, feedback] = factors::<B>(ROWS / tokens);
+        let credit = match whole {
+            true => Shared::Whole(errors.matmul(feedback.transpose())),
+            false => Shared::Factors { errors, feedback },
+        };
+        B::affine_toward(a.x.clone(), a.map(), credit)
     }
-    for wants_x in [true, false] {
-        let want = Arguments::<F64>::new(1.0, wants_x).measure(formula);
-        for (got, tolerance) in [
-            (Arguments::<F64>::new(1.0, wants_x).measure(own), 1e-14),
-            (Arguments::<Autodiff<NdArray>>::new(1.0, wants_x).measure(own), 1e-6),
-            (Arguments::<Autodiff<Flex>>::new(1.0, wants_x).measure(own), 1e-6),
-        ] {
-            assert_eq!(got[0], [0.0]);
-            assert_eq!(got.len(), want.len());
-            for (got, want) in got.iter().zip(&want).skip(1) {
-                assert!(relative(got, want) < tolerance, "{}", relative(got, want));
+    for (tokens, wants_x) in [(1, true), (1, false), (3, true), (3, false)] {
+        let n = ROWS / tokens;
+        let want = Arguments::<F64>::new(1.0, wants_x).measure(|a| {
+            let [errors, feedback] = factors::<F64>(n);
+            let y = affine(a.x.clone(), a).reshape([n, tokens, OUTPUTS]);
+            (y * errors.matmul(feedback.transpose()).unsqueeze_dim(1)).sum()
+        });
+        for whole in [true, false] {
+            let single = Arguments::<Autodiff<Flex>>::new(1.0, wants_x);
+            let other = Arguments::<Autodiff<NdArray>>::new(1.0, wants_x);
+            for (got, tolerance) in [
+                (Arguments::<F64>::new(1.0, wants_x).measure(|a| own(a, tokens, whole)), 1e-14),
+                (other.measure(|a| own(a, tokens, whole)), 1e-6),
+                (single.measure(|a| own(a, tokens, whole)), 1e-6),
+            ] {
+                assert_eq!(got[0], [0.0]);
+                assert_eq!(got.len(), want.len());
+                for (got, want) in got.iter().zip(&want).skip(1) {
+                    let error = relative(got, want);
+                    assert!(error < tolerance, "{tokens} tokens, {whole}: {error}");
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The operations on a backend that records a graph: each is one node, whose backward pass is the
 //! inner backend's own, and forms no gradient that nobody asked for.
 
-use super::{Affine, AffineGradients, Factored, Kernels, NormGradients, ScaleShift};
+use super::{Affine, AffineGradients, Kernels, NormGradients, ScaleShift, Shared};
 use crate::backend::float_tensor;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -132,31 +132,32 @@ impl<B: Kernels> Operation<B, 5> for NormedAffineNode<B> {
     }
 }
 
-/// With e the errors and B the feedback: ∂W = (xᵀ e) Bᵀ, ∂b = (Σ e) Bᵀ, ∂x = e (W B)ᵀ. No product
-/// has more than C in one of its sizes, but for those that write the result.
+/// ∂W = (Σ_t x_t)ᵀ c, ∂b = T Σ c, ∂x_t = c Wᵀ for each of T tokens.
 #[derive(Clone, Debug)]
 struct AffineTowardNode<B: Backend> {
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
-    errors: FloatTensor<B>,
-    feedback: FloatTensor<B>,
+    credit: Shared<B>,
 }
 
 impl<B: Kernels> Operation<B, 3> for AffineTowardNode<B> {
     fn backward(self, g: FloatTensor<B>, wanted: [bool; 3]) -> [Option<FloatTensor<B>>; 3] {
-        let feedback = wrap::<B, 2>(self.feedback);
-        let errors = wrap::<B, 2>(self.errors) * wrap::<B, 1>(g).unsqueeze_dim(0);
-        let onto = |e: Tensor<B, 2>| B::affine_backward_x(feedback.clone(), e);
+        let (x, g, credit) = (wrap::<B, 2>(self.x), wrap::<B, 1>(g), self.credit);
+        let ([rows, inputs], n) = (x.dims(), credit.samples());
+        let tokens = rows / n;
         [
             wanted[0].then(|| {
-                let back = wrap::<B, 2>(self.weight).matmul(feedback.clone());
-                unwrap(B::affine_backward_x(back, errors.clone()))
+                let back = credit.back_through(wrap(self.weight));
+                unwrap(B::inner_product_backward(back, tokens, g.clone(), 1.0))
             }),
-            wanted[1]
-                .then(|| unwrap(onto(B::affine_backward_weight(wrap(self.x), errors.clone())))),
-            wanted[2].then(|| {
-                unwrap(onto(B::sum_rows(errors.clone()).unsqueeze_dim(0)).squeeze_dim::<1>(0))
+            wanted[1].then(|| {
+                let x = match tokens {
+                    1 => x,
+                    _ => x.reshape([n, tokens, inputs]).sum_dim(1).squeeze_dim(1),
+                };
+                unwrap(credit.along(x) * g.clone().unsqueeze_dim(0))
             }),
+            wanted[2].then(|| unwrap(credit.sum() * g.mul_scalar(tokens as f64))),
         ]
     }
 }
@@ -200,14 +201,13 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn affine_toward(
         x: Tensor<Self, 2>,
         map: Affine<Self>,
-        credit: Factored<Self>,
+        credit: Shared<Self>,
     ) -> Tensor<Self, 1> {
         let (x, weight, bias) = (unwrap(x), unwrap(map.weight), unwrap(map.bias));
         let node = AffineTowardNode::<B> {
             x: x.primitive.clone(),
             weight: weight.primitive.clone(),
-            errors: unwrap(credit.errors).primitive,
-            feedback: unwrap(credit.feedback).primitive,
+            credit: credit.map(|tensor| wrap(unwrap(tensor).primitive)),
         };
         let zero = float_tensor(TensorData::from([0f32]), &B::float_device(&node.x));
         wrap(record::<B, C, _, _>([&x, &weight, &bias], node, unwrap::<B, 1>(zero)))

@@ -8,9 +8,11 @@ mod differentiable;
 mod flex;
 #[cfg(feature = "flex")]
 mod normal;
+mod shared;
 
 pub use adamw::{AdamW, Moments};
 pub use differentiable::Differentiable;
+pub use shared::Shared;
 
 use super::float_tensor;
 use burn::tensor::backend::Backend;
@@ -32,13 +34,6 @@ pub struct Affine<B: Backend> {
 pub struct ScaleShift<B: Backend> {
     pub gamma: Tensor<B, 1>,
     pub beta: Tensor<B, 1>,
-}
-
-/// A credit `errors` `feedback`ᵀ, of rank at most C: errors [n, C], feedback [d, C].
-#[derive(Clone, Debug)]
-pub struct Factored<B: Backend> {
-    pub errors: Tensor<B, 2>,
-    pub feedback: Tensor<B, 2>,
 }
 
 /// What reaches the arguments of an [`Affine`] map, or of one behind a LayerNorm.
@@ -189,12 +184,13 @@ pub trait Kernels: Backend {
         each.unsqueeze_dim::<3>(1).expand([n, tokens, d]).reshape([n * tokens, d])
     }
 
-    /// Stands for Σ ⟨x_i W + b, c_i⟩ with a credit c of small rank, where nobody wants its value:
-    /// that is 0. Its gradient is what it is for.
+    /// Stands for Σ ⟨x_i W + b, c_i⟩ over the rows of x [n · tokens, in], with a credit c that the
+    /// tokens of a sample share and no gradient passes. Its value is 0: only the gradient, which
+    /// needs no product of more than n rows, is of use.
     fn affine_toward(
         x: Tensor<Self, 2>,
         map: Affine<Self>,
-        credit: Factored<Self>,
+        credit: Shared<Self>,
     ) -> Tensor<Self, 1> {
         let _ = (map, credit);
         float_tensor(TensorData::from([0f32]), &x.device())
