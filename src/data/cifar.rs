@@ -235,14 +235,14 @@ impl Layout {
         dir: &Path,
         files: &[LayoutFile],
         records: &mut Vec<FileRecord>,
+        bytes: &mut Vec<u8>,
     ) -> Result<Split> {
         let total: usize = files.iter().map(|file| file.records).sum();
         let mut split =
             Split { images: Vec::with_capacity(total * PIXELS), labels: Vec::with_capacity(total) };
-        let mut bytes = Vec::new();
         for file in files {
-            self.read(dir, file, &mut bytes)?;
-            let (labels, source) = self.check(&dir.join(file.name), file, &bytes)?;
+            self.read(dir, file, bytes)?;
+            let (labels, source) = self.check(&dir.join(file.name), file, bytes)?;
             records.push(FileRecord {
                 name: file.name.to_owned(),
                 bytes: bytes.len() as u64,
@@ -265,9 +265,9 @@ pub(super) fn load(kind: DatasetKind, dir: Option<&Path>) -> Result<Dataset> {
 
 fn load_as(layout: &Layout, dir: Option<&Path>) -> Result<Dataset> {
     let dir = layout.find(dir)?;
-    let mut records = Vec::new();
-    let train = layout.split(&dir, layout.train, &mut records)?;
-    let test = layout.split(&dir, layout.test, &mut records)?;
+    let (mut records, mut bytes) = (Vec::new(), Vec::new());
+    let train = layout.split(&dir, layout.train, &mut records, &mut bytes)?;
+    let test = layout.split(&dir, layout.test, &mut records, &mut bytes)?;
     Ok(Dataset::new(layout.kind, train, test, records))
 }
 

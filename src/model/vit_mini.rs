@@ -177,13 +177,13 @@ impl<B: Kernels> Attention<B> {
         let [all, d] = rows.dims();
         let (tokens, head) = (all / n, d / self.heads);
         let split = |linear: &Linear<B>| -> Tensor<B, 4> {
-            linear.forward(rows.clone()).reshape([n, tokens, self.heads, head]).swap_dims(1, 2)
+            B::split_heads(linear.forward(rows.clone()), n, self.heads)
         };
         let scores = split(&self.query).matmul(split(&self.key).transpose());
         let scores = scores.reshape([all * self.heads, tokens]);
         let weights = B::scaled_softmax(scores, 1.0 / (head as f64).sqrt());
         let weights = weights.reshape([n, self.heads, tokens, tokens]);
-        let context = weights.matmul(split(&self.value)).swap_dims(1, 2).reshape([all, d]);
-        self.output.forward(context)
+        let context = weights.matmul(split(&self.value));
+        self.output.forward(B::merge_heads(context))
     }
 }

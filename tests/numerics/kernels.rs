@@ -143,6 +143,24 @@ fn scaled<B: Differentiable>(a: &Arguments<B>) -> Tensor<B, 2> {
     B::scaled_softmax(B::affine(a.x.clone(), a.map()), 0.3)
 }
 
+/// Two samples of three tokens, three heads of seven features.
+#[test]
+fn heads_agree_with_their_formula() {
+    fn split<B: Differentiable>(a: &Arguments<B>) -> Tensor<B, 4> {
+        B::split_heads(B::affine(a.x.clone(), a.map()), 2, 3)
+    }
+    let formula = |a: &Arguments<F64>| affine(a.x.clone(), a).reshape([2, 3, 3, 7]).swap_dims(1, 2);
+    fn merged<B: Differentiable>(a: &Arguments<B>) -> Tensor<B, 2> {
+        B::merge_heads(split(a).mul_scalar(2.0))
+    }
+    fn turned<B: Differentiable>(a: &Arguments<B>) -> Tensor<B, 2> {
+        B::merge_heads(split(a).transpose())
+    }
+    agrees!(formula, split);
+    agrees!(|a| affine(a.x.clone(), a).mul_scalar(2.0), merged);
+    agrees!(|a| formula(a).transpose().swap_dims(1, 2).reshape([14, 9]), turned);
+}
+
 /// Three tokens share each sample's credit.
 #[test]
 fn the_inner_product_with_a_credit_agrees_with_its_formula() {

@@ -188,6 +188,27 @@ impl<B: Kernels> Operation<B, 1> for SoftmaxNode<B> {
     }
 }
 
+#[derive(Clone, Debug)]
+struct SplitHeadsNode;
+
+impl<B: Kernels> Operation<B, 1> for SplitHeadsNode {
+    fn backward(self, dy: FloatTensor<B>, _: [bool; 1]) -> [Option<FloatTensor<B>>; 1] {
+        [Some(unwrap(B::merge_heads(wrap(dy))))]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct MergeHeadsNode {
+    n: usize,
+    heads: usize,
+}
+
+impl<B: Kernels> Operation<B, 1> for MergeHeadsNode {
+    fn backward(self, dy: FloatTensor<B>, _: [bool; 1]) -> [Option<FloatTensor<B>>; 1] {
+        [Some(unwrap(B::split_heads(wrap(dy), self.n, self.heads)))]
+    }
+}
+
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn affine(x: Tensor<Self, 2>, map: Affine<Self>) -> Tensor<Self, 2> {
         let (x, weight, bias) = (unwrap(x), unwrap(map.weight), unwrap(map.bias));
@@ -258,6 +279,19 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             InnerProductNode::<B> { credit, tokens, scale },
             unwrap(sum),
         ))
+    }
+
+    fn split_heads(rows: Tensor<Self, 2>, n: usize, heads: usize) -> Tensor<Self, 4> {
+        let rows = unwrap(rows);
+        let y = unwrap(B::split_heads(wrap(rows.primitive.clone()), n, heads));
+        wrap(record::<B, C, _, _>([&rows], SplitHeadsNode, y))
+    }
+
+    fn merge_heads(x: Tensor<Self, 4>) -> Tensor<Self, 2> {
+        let [n, heads, _, _] = x.dims();
+        let x = unwrap(x);
+        let y = unwrap(B::merge_heads(wrap(x.primitive.clone())));
+        wrap(record::<B, C, _, _>([&x], MergeHeadsNode { n, heads }, y))
     }
 
     fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {

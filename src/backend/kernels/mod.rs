@@ -202,6 +202,18 @@ pub trait Kernels: Backend {
         x / rms.add_scalar(epsilon)
     }
 
+    /// [n, heads, tokens, k] of rows [n · tokens, heads · k].
+    fn split_heads(rows: Tensor<Self, 2>, n: usize, heads: usize) -> Tensor<Self, 4> {
+        let [all, d] = rows.dims();
+        rows.reshape([n, all / n, heads, d / heads]).swap_dims(1, 2)
+    }
+
+    /// Rows [n · tokens, heads · k] of [n, heads, tokens, k].
+    fn merge_heads(x: Tensor<Self, 4>) -> Tensor<Self, 2> {
+        let [n, heads, tokens, k] = x.dims();
+        x.swap_dims(1, 2).reshape([n * tokens, heads * k])
+    }
+
     /// softmax over the last dimension of `scale` · x: [n, tokens].
     fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
         burn::tensor::activation::softmax(x.mul_scalar(scale), 1)

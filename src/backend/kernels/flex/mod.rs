@@ -163,6 +163,29 @@ impl Kernels for Flex {
         tensor(scaled, [n, columns])
     }
 
+    /// In one pass from whatever layout a product of heads leaves behind.
+    fn merge_heads(x: Tensor<Self, 4>) -> Tensor<Self, 2> {
+        let [n, heads, tokens, k] = x.dims();
+        let x = x.into_primitive().tensor();
+        let (values, start) = (x.storage::<f32>(), x.layout().start_offset() as isize);
+        let strides = x.layout().strides();
+        let mut rows = Vec::with_capacity(n * tokens * heads * k);
+        for i in 0..n as isize {
+            for t in 0..tokens as isize {
+                for h in 0..heads as isize {
+                    let at = start + i * strides[0] + h * strides[1] + t * strides[2];
+                    match strides[3] {
+                        1 => rows.extend_from_slice(&values[at as usize..][..k]),
+                        stride => {
+                            rows.extend((0..k as isize).map(|j| values[(at + j * stride) as usize]))
+                        }
+                    }
+                }
+            }
+        }
+        tensor(rows, [n * tokens, heads * k])
+    }
+
     fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
         let [_, tokens] = x.dims();
         let mut x = Host::of(x);
