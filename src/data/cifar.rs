@@ -122,8 +122,8 @@ impl Layout {
         Ok(if !holds_files && inside.is_dir() { inside } else { dir.to_owned() })
     }
 
-    /// Reads a file whose length is right in the place of `bytes`, which a next file can use again;
-    /// the length is looked at first, so that no time goes into reading something else.
+    /// Appends a file whose length is right to `bytes`; the length is looked at first, so that no
+    /// time goes into reading something else.
     pub(super) fn read(&self, dir: &Path, file: &LayoutFile, bytes: &mut Vec<u8>) -> Result<()> {
         let path = dir.join(file.name);
         let (shown, source) = (path.display(), self.source());
@@ -152,15 +152,16 @@ impl Layout {
                 self.guess(&path, file, meta.len())
             );
         }
-        bytes.clear();
+        let before = bytes.len();
         bytes.reserve_exact(self.bytes(file));
         // One byte more, to see a file that has grown.
         let limit = self.bytes(file) as u64 + 1;
         if let Err(error) = File::open(&path).and_then(|f| f.take(limit).read_to_end(bytes)) {
             bail!("{shown}: cannot be read ({error}), {expected}: {source}");
         }
-        if bytes.len() != self.bytes(file) {
-            bail!("{shown}: found {} bytes, changed while it was read, {expected}", bytes.len());
+        let found = bytes.len() - before;
+        if found != self.bytes(file) {
+            bail!("{shown}: found {found} bytes, changed while it was read, {expected}");
         }
         Ok(())
     }
@@ -230,31 +231,36 @@ impl Layout {
         }
     }
 
+    /// The files one after the other. They are read into the place of their images, so that no
+    /// second copy of one ever lies in memory.
     fn split(
         &self,
         dir: &Path,
         files: &[LayoutFile],
         records: &mut Vec<FileRecord>,
-        bytes: &mut Vec<u8>,
     ) -> Result<Split> {
         let total: usize = files.iter().map(|file| file.records).sum();
-        let mut split =
-            Split { images: Vec::with_capacity(total * PIXELS), labels: Vec::with_capacity(total) };
+        let mut images = Vec::with_capacity(total * self.record());
+        let mut labels = Vec::with_capacity(total);
         for file in files {
-            self.read(dir, file, bytes)?;
-            let (labels, source) = self.check(&dir.join(file.name), file, bytes)?;
+            let start = images.len();
+            self.read(dir, file, &mut images)?;
+            let bytes = &images[start..];
+            let (own, source) = self.check(&dir.join(file.name), file, bytes)?;
             records.push(FileRecord {
                 name: file.name.to_owned(),
                 bytes: bytes.len() as u64,
-                sha256: sha256([bytes.as_slice()]),
+                sha256: sha256([bytes]),
                 source,
             });
-            for record in bytes.chunks_exact(self.record()) {
-                split.images.extend_from_slice(&record[self.labels.len()..]);
+            labels.extend(own);
+            for i in 0..file.records {
+                let end = start + (i + 1) * self.record();
+                images.copy_within(end - PIXELS..end, start + i * PIXELS);
             }
-            split.labels.extend(labels);
+            images.truncate(start + file.records * PIXELS);
         }
-        Ok(split)
+        Ok(Split { images, labels })
     }
 }
 
@@ -265,9 +271,9 @@ pub(super) fn load(kind: DatasetKind, dir: Option<&Path>) -> Result<Dataset> {
 
 fn load_as(layout: &Layout, dir: Option<&Path>) -> Result<Dataset> {
     let dir = layout.find(dir)?;
-    let (mut records, mut bytes) = (Vec::new(), Vec::new());
-    let train = layout.split(&dir, layout.train, &mut records, &mut bytes)?;
-    let test = layout.split(&dir, layout.test, &mut records, &mut bytes)?;
+    let mut records = Vec::new();
+    let train = layout.split(&dir, layout.train, &mut records)?;
+    let test = layout.split(&dir, layout.test, &mut records)?;
     Ok(Dataset::new(layout.kind, train, test, records))
 }
 
