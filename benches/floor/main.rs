@@ -91,7 +91,8 @@ fn main() -> Result<()> {
                 );
             };
             let classes = data.provenance.classes;
-            line(config.method.word(), &work::work(net, config, classes, parameters), step);
+            let dense = if method == Method::Dfa { "dfa, dense" } else { config.method.word() };
+            line(dense, &work::work(net, config, classes, parameters), step);
             if method == Method::Dfa {
                 let low_rank = work::low_rank(net, config, classes, parameters);
                 line("dfa, rank C", &low_rank, step);

@@ -142,22 +142,26 @@ struct AffineTowardNode<B: Backend> {
 
 impl<B: Kernels> Operation<B, 3> for AffineTowardNode<B> {
     fn backward(self, g: FloatTensor<B>, wanted: [bool; 3]) -> [Option<FloatTensor<B>>; 3] {
-        let (x, g, credit) = (wrap::<B, 2>(self.x), wrap::<B, 1>(g), self.credit);
-        let ([rows, inputs], n) = (x.dims(), credit.samples());
+        let (x, g) = (wrap::<B, 2>(self.x), wrap::<B, 1>(g));
+        let ([rows, inputs], n) = (x.dims(), self.credit.samples());
         let tokens = rows / n;
+        let one = g.ones_like();
+        let credit = self.credit.times(g);
         [
             wanted[0].then(|| {
                 let back = credit.back_through(wrap(self.weight));
-                unwrap(B::inner_product_backward(back, tokens, g.clone(), 1.0))
+                unwrap(match tokens {
+                    1 => back,
+                    _ => B::inner_product_backward(back, tokens, one, 1.0),
+                })
             }),
             wanted[1].then(|| {
-                let x = match tokens {
+                unwrap(credit.along(match tokens {
                     1 => x,
                     _ => x.reshape([n, tokens, inputs]).sum_dim(1).squeeze_dim(1),
-                };
-                unwrap(credit.along(x) * g.clone().unsqueeze_dim(0))
+                }))
             }),
-            wanted[2].then(|| unwrap(credit.sum() * g.mul_scalar(tokens as f64))),
+            wanted[2].then(|| unwrap(credit.sum().mul_scalar(tokens as f64))),
         ]
     }
 }

@@ -27,6 +27,15 @@ impl<B: Backend> Shared<B> {
         }
     }
 
+    /// g c of g [1].
+    pub(super) fn times(self, g: Tensor<B, 1>) -> Self {
+        let g = g.unsqueeze_dim::<2>(0);
+        match self {
+            Self::Whole(credit) => Self::Whole(credit * g),
+            Self::Factors { errors, feedback } => Self::Factors { errors: errors * g, feedback },
+        }
+    }
+
     /// n
     pub(super) fn samples(&self) -> usize {
         match self {
