@@ -103,18 +103,12 @@ fn local<B: Differentiable, N: Network<B>>(
     let ends = options.penalty == 0.0 && options.credit_tokens == CreditTokens::All;
     let factors = rule.direct().filter(|feedback| pays(feedback, &images));
     let ending = if ends { net.embed_ending(images.clone()) } else { None };
-    let embedded = match ending {
-        Some(ending) => Trained::Ending(ending),
-        None => Trained::Whole(net.embed(images)),
-    };
+    let embedded = Trained::of(ending, || net.embed(images));
     let mut hidden = embedded.value(n);
     let mut branches = Vec::with_capacity(net.blocks());
     for l in 0..net.blocks() {
         let ending = if ends { net.branch_ending(l, hidden.clone()) } else { None };
-        let branch = match ending {
-            Some(ending) => Trained::Ending(ending),
-            None => Trained::Whole(net.branch(l, hidden.clone())),
-        };
+        let branch = Trained::of(ending, || net.branch(l, hidden.clone()));
         hidden = net.advance(hidden, branch.value(n));
         branches.push(branch);
     }
@@ -156,6 +150,10 @@ enum Trained<B: Backend> {
 }
 
 impl<B: Differentiable> Trained<B> {
+    fn of(ending: Option<Ending<B>>, whole: impl FnOnce() -> Tensor<B, 3>) -> Self {
+        ending.map_or_else(|| Self::Whole(whole()), Self::Ending)
+    }
+
     /// Its value [N, T, d] on `n` samples, cut off from the graph.
     fn value(&self, n: usize) -> Tensor<B, 3> {
         match self {

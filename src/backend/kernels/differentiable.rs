@@ -2,7 +2,6 @@
 //! inner backend's own, and forms no gradient that nobody asked for.
 
 use super::{Affine, AffineGradients, Kernels, NormGradients, ScaleShift, Shared};
-use crate::backend::float_tensor;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -10,7 +9,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{Tensor, TensorPrimitive};
 
 /// A backend that trains: it differentiates, and it and the backend under it have the step's
 /// operations.
@@ -229,13 +228,16 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         credit: Shared<Self>,
     ) -> Tensor<Self, 1> {
         let (x, weight, bias) = (unwrap(x), unwrap(map.weight), unwrap(map.bias));
+        let credit = credit.map(|tensor| wrap(unwrap(tensor).primitive));
+        let inner =
+            Affine { weight: wrap(weight.primitive.clone()), bias: wrap(bias.primitive.clone()) };
+        let value = unwrap(B::affine_toward(wrap(x.primitive.clone()), inner, credit.clone()));
         let node = AffineTowardNode::<B> {
             x: x.primitive.clone(),
             weight: weight.primitive.clone(),
-            credit: credit.map(|tensor| wrap(unwrap(tensor).primitive)),
+            credit,
         };
-        let zero = float_tensor(TensorData::from([0f32]), &B::float_device(&node.x));
-        wrap(record::<B, C, _, _>([&x, &weight, &bias], node, unwrap::<B, 1>(zero)))
+        wrap(record::<B, C, _, _>([&x, &weight, &bias], node, value))
     }
 
     fn exact_gelu(x: Tensor<Self, 2>) -> Tensor<Self, 2> {
