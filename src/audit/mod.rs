@@ -14,9 +14,9 @@ use crate::failure::usage;
 use crate::probe::probe;
 use crate::trace::LayerTrace;
 use crate::trace::file::Format;
-use crate::train::checkpoint::{Checkpoint, unpack};
+use crate::train::checkpoint::Checkpoint;
+use crate::train::evaluate;
 use crate::train::run_dir::{RunDir, Status};
-use crate::train::{Trainee, evaluate};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
 use std::collections::HashMap;
@@ -238,13 +238,12 @@ impl Task for Measurement<'_> {
     fn run<B: Differentiable>(self, device: B::Device) -> Result<Measured> {
         let Self { checkpoint, data, controls } = self;
         let config = &checkpoint.config;
-        let trainee = Trainee::<B>::from_checkpoint(checkpoint, &device)?;
-        let probe = probe(trainee.net(), &trainee.rule, config, data, &device)?;
+        let trainee = checkpoint.trainee::<B>(&device)?;
+        let probe = probe(&trainee, config, data, &device)?;
         let controls = if controls {
-            let parameters = &unpack(&checkpoint.parameters)?;
             let subject = controls::Subject {
                 trainee: &trainee,
-                parameters,
+                checkpoint,
                 config,
                 data,
                 device: &device,
@@ -254,7 +253,7 @@ impl Task for Measurement<'_> {
         } else {
             None
         };
-        let accuracy = evaluate(trainee.net(), data, &device).accuracy;
+        let accuracy = evaluate(&trainee, data, &device).accuracy;
         Ok(Measured { trace: probe.trace, accuracy, controls })
     }
 }
@@ -268,7 +267,7 @@ impl Task for Accuracy<'_> {
     type Output = f64;
 
     fn run<B: Differentiable>(self, device: B::Device) -> Result<f64> {
-        let trainee = Trainee::<B>::from_checkpoint(self.checkpoint, &device)?;
-        Ok(evaluate(trainee.net(), self.data, &device).accuracy)
+        let trainee = self.checkpoint.trainee::<B>(&device)?;
+        Ok(evaluate(&trainee, self.data, &device).accuracy)
     }
 }

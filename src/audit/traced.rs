@@ -9,6 +9,7 @@ use crate::diagnostics::null::NullCalibration;
 use crate::diagnostics::rank::{Ranks, ranks_of_trace};
 use crate::diagnostics::{aggregation, clamp, common_mode};
 use crate::failure::usage;
+use crate::model::outline;
 use crate::trace::file::{Format, Trace};
 use crate::trace::{LayerTrace, Matrix, TraceInfo};
 use crate::train::checkpoint::Checkpoint;
@@ -108,7 +109,7 @@ impl Twin {
             method: Some(config.method.to_string()),
             arch: Some(config.arch.to_string()),
             dataset: Some(config.dataset.name().into()),
-            widths: vec![config.width; config.blocks() + 1],
+            widths: outline(config, checkpoint.data.classes).widths().collect(),
             words: super::words(checkpoint),
         }
     }

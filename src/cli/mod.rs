@@ -5,6 +5,7 @@ mod data;
 mod diagnose;
 mod import;
 mod man;
+mod methods;
 mod options;
 mod pitfalls;
 mod regress;
@@ -70,6 +71,7 @@ enum Command {
     Audit(audit::Args),
     Report(report::Args),
     Regress(regress::Args),
+    Methods(methods::Args),
     Pitfalls(pitfalls::Args),
     Data(data::Args),
     /// Print a completion script for a shell
@@ -123,6 +125,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Audit(args) => audit::run(args, cli.show),
         Command::Report(args) => report::run(&args),
         Command::Regress(args) => regress::run(&args, cli.show),
+        Command::Methods(args) => methods::run(&args),
         Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),
         Command::Completions { shell } => {

@@ -4,9 +4,9 @@ use super::options::RunOptions;
 use super::{DONE, INTERRUPTED, Show};
 use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
-use crate::credit::feedback_hash;
 use crate::data::{self, Dataset, DatasetKind};
 use crate::failure::usage;
+use crate::learn::feedback_hash;
 use crate::train::checkpoint::{Checkpoint, Progress};
 use crate::train::interrupt;
 use crate::train::lock::Lock;
@@ -170,7 +170,7 @@ impl Task for Training<'_> {
         };
         let exact = backend::matmul_is_exact::<B>(&device);
         let matmul = if exact { Matmul::Full } else { Matmul::Reduced };
-        let feedback = session.feedback();
+        let feedback = &session.learner_state();
         let mut record = RunRecord {
             schema: RUN_SCHEMA.into(),
             status: Status::Running,

@@ -12,7 +12,7 @@ mod words;
 pub use resolve::{Layer, resolve};
 pub use words::{
     Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
-    MatmulPrecision, Measure, Method, Normalise, Schedule,
+    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
 };
 
 use crate::data::DatasetKind;
@@ -105,6 +105,16 @@ pub struct Config {
     pub epsilon: f64,
     /// Learning rate over the epochs (published: cosine).
     pub schedule: Schedule,
+    #[serde(skip)]
+    pub optimizer: OptimizerName,
+    #[serde(skip)]
+    pub momentum: f64,
+    #[serde(skip)]
+    pub muon_learning_rate: f64,
+    #[serde(skip)]
+    pub muon_momentum: f64,
+    #[serde(skip)]
+    pub objective: Objective,
     /// Epochs after which a checkpoint is kept beside the newest one; 0 is the initial network.
     pub checkpoint_epochs: Vec<usize>,
 
@@ -193,6 +203,11 @@ impl Config {
             beta_2: 0.999,
             epsilon: 1e-8,
             schedule: Schedule::Cosine,
+            optimizer: OptimizerName::Adamw,
+            momentum: 0.9,
+            muon_learning_rate: 0.02,
+            muon_momentum: 0.95,
+            objective: Objective::CrossEntropy,
             checkpoint_epochs: Vec::new(),
             probe_batches: 10,
             probe_batch_size: 128,

@@ -12,12 +12,11 @@ mod quiet;
 mod resident;
 pub mod run_dir;
 mod session;
-mod step;
+pub mod update;
 
 pub use evaluate::{Evaluation, evaluate};
 pub use metrics_file::Recovery;
 pub use optimizer::{Optimizer, learning_rate};
 pub use progress::Reporter;
 pub use quiet::train_quietly;
-pub use session::{Outcome, Session, Trainee};
-pub use step::{Gradients, Step, StepOptions, step};
+pub use session::{Outcome, Session};

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod checkpoints;
 mod common;
 mod faults;
 #[cfg(unix)]

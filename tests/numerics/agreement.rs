@@ -5,10 +5,7 @@ use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::backend::{Differentiable, float_tensor};
 use fa_audit::config::{Arch, Config, Method};
-use fa_audit::credit::Known;
-use fa_audit::model::error;
-use fa_audit::probe::forward_and_back;
-use fa_audit::train::{StepOptions, Trainee, step};
+use fa_audit::learn::{Credited, Known, Trainee, Turn, forward_and_back};
 
 const CLASSES: usize = 10;
 const SAMPLES: usize = 16;
@@ -22,9 +19,16 @@ fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
     let images = float_tensor::<B, 2>(TensorData::new(pixels, [SAMPLES, 3072]), &device);
     let labels: Vec<i32> = (0..SAMPLES as i32).map(|i| i % CLASSES as i32).collect();
     let labels = Tensor::<B, 1, Int>::from_data(TensorData::new(labels, [SAMPLES]), &device);
-    let reference = forward_and_back(trainee.net(), images.clone(), labels.clone());
-    let top = reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1));
-    let known = Known { error: error(reference.logits.clone(), labels.clone().inner()), top };
+    let objective = trainee.learner.settings().objective;
+    let (net, pass) = (trainee.net(), trainee.pass());
+    let reference = forward_and_back(net, pass, objective, images.clone(), labels.clone());
+    let known = Known {
+        blocks: config.blocks(),
+        error: objective.error(reference.outputs.clone(), labels.clone().inner()),
+        labels: labels.clone().inner(),
+        top: reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1)),
+        hidden: reference.hidden.clone(),
+    };
     let mut all = Vec::new();
     for (l, h) in reference.hidden.into_iter().enumerate() {
         all.push((format!("h_{l}"), host(h)));
@@ -32,12 +36,17 @@ fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
     for (l, g) in reference.gradient.into_iter().enumerate() {
         all.push((format!("g_{l}"), host(g)));
     }
-    let credit = trainee.rule.credit(&known).into_iter().flat_map(|c| c.layers);
-    for (l, a) in credit.enumerate() {
-        all.push((format!("a_{l}"), host(a)));
+    let batch = || (images.clone(), labels.clone());
+    let credit = match trainee.learner.credit(net, &trainee.buffers, &known, batch) {
+        Credited::Reference => Vec::new(),
+        Credited::Shared(layers) => layers.into_iter().map(host).collect(),
+        Credited::Whole(states) => states.into_iter().map(host).collect::<Vec<_>>(),
+    };
+    for (l, a) in credit.into_iter().enumerate() {
+        all.push((format!("a_{l}"), a));
     }
-    let step = step(trainee.net(), &trainee.rule, images, labels, &StepOptions::of(config));
-    for (name, gradient) in step.gradients {
+    let lesson = trainee.learn(images, labels, Turn { seed: 1, epoch: 1, step: 0 });
+    for (name, gradient) in lesson.network.into_iter().chain(lesson.own) {
         all.push((format!("gradient of {name}"), host(gradient)));
     }
     all

@@ -27,6 +27,16 @@ pub const LAYER_NORM_EPSILON: f64 = 1e-5;
 pub struct Affine<B: Backend> {
     pub weight: Tensor<B, 2>,
     pub bias: Tensor<B, 1>,
+    /// What stands for W where a gradient crosses the map: dx = dy backᵀ, [in, out]. W's own gradient
+    /// xᵀ dy is the same.
+    pub back: Option<Tensor<B, 2>>,
+}
+
+impl<B: Backend> Affine<B> {
+    /// A map that a gradient crosses through Wᵀ.
+    pub fn new(weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Self {
+        Self { weight, bias, back: None }
+    }
 }
 
 /// The scale γ and shift β [d] of a LayerNorm.
@@ -122,8 +132,9 @@ pub trait Kernels: Backend {
         Self::affine(Self::layer_norm_rows(x, norm), map)
     }
 
-    /// What reaches the arguments of [`Kernels::normed_affine`]; x only if `wants_x`. Under a
-    /// local rule nobody asks for x. Then one product G = x̂ᵀ dy, x̂ the rows before scale and
+    /// What reaches the arguments of [`Kernels::normed_affine`]; x only if `wants_x`. `weight` is W or
+    /// what stands for it ([`Affine::back`]): all but ∂W crosses the map through it. Under a local
+    /// rule nobody asks for x. Then one product G = x̂ᵀ dy, x̂ the rows before scale and
     /// shift, gives all the rest, and the product dy Wᵀ is saved:
     /// ∂W = γ ⊙ G + β ⊗ Σdy, ∂γ_j = Σ_k W_jk G_jk, ∂β = W Σdy.
     fn normed_affine_backward(
