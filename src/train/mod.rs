@@ -4,6 +4,7 @@ mod batches;
 pub mod checkpoint;
 mod evaluate;
 pub mod interrupt;
+pub mod lifecycle;
 pub mod lock;
 mod metrics_file;
 mod optimizer;

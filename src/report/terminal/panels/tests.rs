@@ -1,7 +1,11 @@
-use super::*;
 use crate::config::Method;
+use crate::report::panel::Panel;
+use crate::report::together::{decisions, firings, ladder, sweep};
+use crate::study::ladder::ladders;
+use crate::study::sweep as thresholds;
 use crate::study::testing::{Sketch, study};
-use crate::study::{ladder, sweep as thresholds, timeline as firings, utility as decisions};
+use crate::study::timeline::timeline;
+use crate::study::utility::utility;
 use crate::train::run_dir::Status as RunStatus;
 
 const CALM: (f64, f64, f64) = (0.50, 2.0, 1e-4);
@@ -26,11 +30,12 @@ fn runs() -> Vec<Sketch> {
 
 fn panels(runs: &[Sketch]) -> [String; 4] {
     let study = study(runs);
+    let drawn = |found: &[Panel]| super::panels(found, false).join("\n");
     [
-        timeline(&firings::timeline(&study)),
-        sweep(&thresholds::sweep(&study)),
-        utility(&decisions::utility(&study)),
-        ladders(&ladder::ladders(&study)),
+        drawn(&[firings(&timeline(&study))]),
+        drawn(&sweep(&thresholds::sweep(&study))),
+        drawn(&[decisions(&utility(&study))]),
+        drawn(&[ladder(&ladders(&study))]),
     ]
 }
 
@@ -148,4 +153,21 @@ fn an_empty_study_still_has_its_headings() {
     for text in panels(&[]) {
         assert!(text.lines().count() > 3, "{text}");
     }
+}
+
+#[test]
+fn a_note_that_panels_share_is_told_once_after_the_last() {
+    let text = &panels(&runs())[1];
+    assert_eq!(text.matches("* the threshold used.").count(), 1, "{text}");
+    let last = text.find("Threshold sweep: Depth utility, points").expect("the last panel");
+    assert!(text.find("* the threshold used.") > Some(last), "{text}");
+}
+
+#[test]
+fn colours_are_what_the_shades_say_and_only_where_they_are_asked_for() {
+    let found = [firings(&timeline(&study(&runs())))];
+    assert!(!super::panels(&found, false)[0].contains('\u{1b}'));
+    let coloured = &super::panels(&found, true)[0];
+    let fired = coloured.lines().find(|line| line.starts_with("dfa")).unwrap_or_default();
+    assert!(fired.contains("\u{1b}[38;5;9m"), "{fired:?}");
 }
