@@ -43,7 +43,11 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         resumed(&args, show)?
     } else {
         let config = args.options.config()?;
-        (RunDir::at(args.out.unwrap_or_else(|| default_directory(&config))), config, None, None)
+        let dir = match args.out {
+            Some(path) => RunDir::at(path),
+            None => RunDir::of("runs".as_ref(), &config)?,
+        };
+        (dir, config, None, None)
     };
     if !show.quiet && config.dataset == DatasetKind::Synthetic {
         eprintln!("data: the embedded synthetic task (--dataset cifar10 for real images)");
@@ -87,12 +91,6 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     }
 }
 
-fn default_directory(config: &Config) -> PathBuf {
-    let Config { method, arch, seed, .. } = config;
-    let dataset = config.dataset.name();
-    format!("runs/{method}-{arch}-{dataset}-s{seed}-{}", &config.hash()[..8]).into()
-}
-
 /// What a resumed run goes on from: its place, its own configuration, which flags may repeat but not
 /// change, its newest state and its lock.
 type Resumed = (RunDir, Config, Option<Checkpoint>, Option<Lock>);
@@ -112,7 +110,7 @@ fn resumed(args: &Args, show: Show) -> Result<Resumed> {
             imported.file
         )));
     }
-    let saved = crate::config::Layer::from_file(&dir.config_file())?;
+    let saved = crate::config::Layer::from_artefact(&dir.config_file())?;
     let own = crate::config::resolve(std::slice::from_ref(&saved))?;
     let mut asked = args.options.config_over(Some(saved))?;
     if asked.device == "auto" {

@@ -1,5 +1,6 @@
 //! The words that configurations, the command line and artefacts share.
 
+use super::keys::{Typed, Value};
 use crate::tables::{credit_rules, networks};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,6 +23,12 @@ macro_rules! words {
             /// The word for this variant.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl Typed for $name {
+            fn value(&self) -> Value {
+                Value::Word(self.word())
             }
         }
 

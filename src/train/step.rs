@@ -11,7 +11,7 @@
 use crate::backend::{Affine, Differentiable, Kernels, Shared, differentiating};
 use crate::config::{Config, CreditTokens, EmbedSignal};
 use crate::credit::{Credit, Feedback, Known, Normaliser, Rule};
-use crate::model::{Ending, Network, error, gradients, mean_cross_entropy};
+use crate::model::{Ending, Network, error, gradients, mean_cross_entropy, outline};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
 use std::collections::BTreeMap;
@@ -35,7 +35,11 @@ impl StepOptions {
         Self {
             normaliser: Normaliser::of(config),
             penalty: config.penalty,
-            credit_tokens: config.credit_tokens,
+            credit_tokens: match outline(config).has_tokens {
+                true => config.credit_tokens,
+                // The one that is there.
+                false => CreditTokens::All,
+            },
             embed_signal: config.embed_signal,
         }
     }
