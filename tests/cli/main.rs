@@ -9,6 +9,7 @@ mod harried_study;
 mod import;
 #[cfg(unix)]
 mod kills;
+mod names;
 mod regress;
 mod report;
 mod runs;
