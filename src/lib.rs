@@ -17,7 +17,7 @@
 //! | module | what lives there, and nothing else |
 //! |---|---|
 //! | [`cli`] | what was typed, one file a subcommand, each a short story that calls the rest; exit codes |
-//! | [`config`] | the resolved, validated configuration; defaults beside their meaning and source |
+//! | [`config`] | the resolved, validated configuration: one table of its keys, each with its meaning, default, range and roles; what a run is named by |
 //! | [`rng`] | random streams derived from (seed, name); no global seed |
 //! | [`data`] | datasets as host bytes: CIFAR readers, the synthetic teacher; augmentation; batches |
 //! | [`model`] | `embed → blocks → readout` networks, one file each, what a pass through them carries, their named parameters, the objective |

@@ -7,6 +7,7 @@ pub mod rerun;
 mod traced;
 
 use crate::backend::{self, Differentiable, Task};
+use crate::config::keys::Role;
 use crate::config::{Config, MatmulPrecision, Method};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
@@ -207,17 +208,16 @@ fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
     if twin.method != Method::Frozen {
         return Err(format!("it was trained by {}, not with frozen blocks", twin.label()));
     }
-    let shape = |c: &Config| {
-        let mlp = (c.width, c.depth, c.expansion, c.terminal_norm, c.residual_add);
-        (c.arch, mlp, c.patch, c.heads, c.mlp_ratio)
-    };
-    if shape(config) != shape(twin) {
-        return Err(format!(
-            "another network: {} d={} L={}, the run is {} d={} L={}",
-            twin.arch, twin.width, twin.depth, config.arch, config.width, config.depth
-        ));
+    let shape = config.differing_keys(twin).filter(|key| key.role == Role::Shape);
+    let differences: Vec<String> = shape
+        .map(|key| {
+            format!("its {} is {}, the run's {}", key.name, key.value(twin), key.value(config))
+        })
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("another network: {}", differences.join("; ")))
 }
 
 struct Measurement<'a> {

@@ -4,6 +4,7 @@ mod audit;
 mod data;
 mod diagnose;
 mod import;
+mod keys;
 mod man;
 mod methods;
 mod options;
@@ -74,6 +75,7 @@ enum Command {
     Methods(methods::Args),
     Pitfalls(pitfalls::Args),
     Data(data::Args),
+    Keys(keys::Args),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -128,6 +130,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Methods(args) => methods::run(&args),
         Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),
+        Command::Keys(args) => keys::run(&args),
         Command::Completions { shell } => {
             // Not straight to standard output: on a pipe that is closed the crate panics.
             let mut script = Vec::new();

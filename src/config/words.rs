@@ -1,5 +1,6 @@
 //! The words that configurations, the command line and artefacts share.
 
+use super::keys::{Typed, Value};
 use crate::tables::{networks, rules};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,6 +23,12 @@ macro_rules! words {
             /// The word for this variant.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl Typed for $name {
+            fn value(&self) -> Value {
+                Value::Word(self.word())
             }
         }
 
@@ -52,6 +59,16 @@ macro_rules! methods {
             /// The rule that `frozen`, `shallow` and `random-target` build on.
             Base {
                 $($(#[$doc])* $rule = $word,)+
+            }
+        }
+
+        impl Base {
+            /// Whether its credits train blocks that are cut off from each other, and are scaled
+            /// for that.
+            pub fn is_local(self) -> bool {
+                match self {
+                    $(Self::$rule => matches!(stringify!($family).as_bytes(), b"local"),)+
+                }
             }
         }
 

@@ -14,6 +14,7 @@ pub use names::{Names, TABLE};
 
 use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
+use crate::config::keys::Role;
 use crate::data::DataProvenance;
 use crate::files;
 use crate::learn::{Entry, draw, layout};
@@ -100,8 +101,7 @@ fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<BTreeMap<String, Stored<'
 }
 
 fn described(config: &Config) -> String {
-    let Config { arch, width, depth, method, .. } = config;
-    format!("the configuration ({method} on {arch}, width {width}, depth {depth})")
+    format!("the configuration ({} on {})", config.method, config.in_words(Role::Shape))
 }
 
 /// A tensor that the checkpoint needs.

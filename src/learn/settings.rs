@@ -2,6 +2,7 @@
 
 use super::Normaliser;
 use crate::config::{Config, CreditTokens, EmbedSignal, Objective};
+use crate::model::outline;
 
 /// Read from a configuration once.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,11 @@ impl Settings {
         Self {
             normaliser: Normaliser::of(config),
             penalty: config.penalty,
-            credit_tokens: config.credit_tokens,
+            credit_tokens: match outline(config, config.dataset.classes()).has_tokens() {
+                true => config.credit_tokens,
+                // The one that is there.
+                false => CreditTokens::All,
+            },
             embed_signal: config.embed_signal,
             objective: config.objective,
             seed: config.seed,

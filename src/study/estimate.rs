@@ -81,12 +81,9 @@ fn push(values: &mut Vec<f64>, value: f64) {
 }
 
 /// Runs that share it take the same time.
-fn kind(c: &Config) -> String {
-    let network = (c.arch, c.width, c.depth, c.expansion, c.patch, c.heads, c.mlp_ratio);
-    let training = (c.method, c.rule(), c.frozen_blocks, c.batch_size, c.augment);
-    let evaluation = (c.probe_batches, c.probe_batch_size);
-    let place = (&c.device, c.backend, c.threads, c.matmul_precision);
-    format!("{network:?} {:?} {training:?} {evaluation:?} {place:?}", (c.dataset, samples(c)))
+fn kind(config: &Config) -> String {
+    let keys = config.keys_that_matter().filter(|key| key.takes_time);
+    keys.map(|key| format!("{}={}\n", key.name, key.value(config))).collect()
 }
 
 /// Training and test images.

@@ -52,7 +52,7 @@ impl Stopped {
                 imported.file
             )));
         }
-        let saved = Layer::from_file(&dir.config_file())?;
+        let saved = Layer::from_artefact(&dir.config_file())?;
         let own = config::resolve(std::slice::from_ref(&saved))?;
         Ok(Self { dir, saved, own, newest, lock })
     }

@@ -10,6 +10,7 @@ mod harried_study;
 mod import;
 #[cfg(unix)]
 mod kills;
+mod names;
 mod regress;
 mod report;
 mod runs;
