@@ -3,7 +3,7 @@
 //! hidden states.
 
 use super::rerun::Rerun;
-use crate::backend::{Differentiable, Task};
+use crate::backend::{Differentiable, Task, scalar};
 use crate::config::Config;
 use crate::credit::Rule;
 use crate::data::Dataset;
@@ -19,7 +19,7 @@ use crate::train::{Gradients, StepOptions, step};
 use anyhow::Result;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
-use burn::tensor::{ElementConversion, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use std::collections::BTreeMap;
 
 /// What a checkpoint and its data show in double precision.
@@ -97,7 +97,7 @@ pub fn descent<B: Differentiable>(
     let (images, labels) = (images.inner(), labels.inner());
     let loss = |net: &Net<B::InnerBackend>| -> f64 {
         let logits = net.logits_from(0, net.embed(images.clone()));
-        mean_cross_entropy(logits, labels.clone()).into_scalar().elem()
+        scalar(mean_cross_entropy(logits, labels.clone()))
     };
     let inner = net.valid();
     let before = loss(&inner);
@@ -132,7 +132,7 @@ fn in_block<B: Differentiable>(all: &Gradients<B>, block: usize) -> Flat<B::Inne
 fn dot<B: Backend>(a: &Flat<B>, b: &Flat<B>) -> f64 {
     let product = |(name, x): (&String, &Tensor<B, 1>)| {
         let y = b.get(name)?.clone();
-        Some((x.clone() * y).sum().into_scalar().elem::<f64>())
+        Some(scalar((x.clone() * y).sum()))
     };
     a.iter().filter_map(product).sum()
 }
