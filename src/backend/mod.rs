@@ -219,14 +219,14 @@ fn run_on_cuda<T: Task>(config: &Config, task: T) -> Result<T::Output> {
         let (device, wanted) =
             (burn::backend::cuda::CudaDevice::new(index), config.matmul_precision);
         tf32::choose(&device, wanted)?;
-        let exact = || matmul_is_exact::<burn::backend::Cuda>(&device);
+        let exact = || matmul_is_exact::<tf32::Cuda>(&device);
         anyhow::ensure!(
             wanted == MatmulPrecision::Tf32 || exact(),
             "matmul_precision: device {} rounds f32 matrix products (TF32) all the same: \
              `--matmul-precision tf32` accepts that, `--device cpu` avoids it",
             config.device
         );
-        task.run::<Autodiff<burn::backend::Cuda>>(device)
+        task.run::<Autodiff<tf32::Cuda>>(device)
     }
     #[cfg(not(feature = "cuda"))]
     {

@@ -220,4 +220,4 @@ impl Kernels for burn::backend::NdArray<f32> {}
 #[cfg(feature = "ndarray")]
 impl Kernels for burn::backend::NdArray<f64> {}
 #[cfg(feature = "cuda")]
-impl Kernels for burn::backend::Cuda {}
+impl Kernels for super::tf32::Cuda {}
