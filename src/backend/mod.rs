@@ -4,12 +4,14 @@
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
 mod kernels;
+mod settings;
 #[cfg(feature = "cuda")]
 mod tf32;
 
 pub use kernels::{
     AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift, Shared,
 };
+pub use settings::keep_to_defaults;
 
 use crate::config::{BackendName, Config, MatmulPrecision};
 use crate::failure::usage;

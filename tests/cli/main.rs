@@ -12,4 +12,5 @@ mod kills;
 mod regress;
 mod report;
 mod runs;
+mod settings;
 mod traces;
