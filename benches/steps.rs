@@ -82,7 +82,7 @@ mod audit {
         bench_single(bencher, what);
     }
 
-    #[divan::bench(args = Double::ALL, ignore = !cfg!(feature = "ndarray"))]
+    #[divan::bench(args = Double::ALL)]
     fn double(bencher: Bencher, what: Double) {
         bench_double(bencher, what);
     }

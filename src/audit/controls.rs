@@ -63,7 +63,7 @@ pub fn controls<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Re
             )
         }
         None => {
-            let why = "this build has no f64 backend: build it with `--features ndarray`";
+            let why = "this build has no f64 backend: build it with `--features flex`";
             let nudging = nudging(&rerun.nudged(step), step);
             (single.clone(), nudging, Control::missing(why), Control::missing(why))
         }

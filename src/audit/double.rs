@@ -3,7 +3,7 @@
 //! hidden states.
 
 use super::rerun::Rerun;
-use crate::backend::{Differentiable, Task};
+use crate::backend::{Differentiable, Task, scalar};
 use crate::config::{Base, Config};
 use crate::data::Dataset;
 use crate::diagnostics::descent::BlockSteps;
@@ -18,7 +18,7 @@ use crate::train::checkpoint::Checkpoint;
 use anyhow::Result;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
-use burn::tensor::{ElementConversion, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use std::collections::BTreeMap;
 
 /// What a checkpoint and its data show in double precision.
@@ -96,7 +96,7 @@ pub fn descent<B: Differentiable>(
         let pass = &mut Pass::eval(&trainee.buffers);
         let hidden = net.embed(images.clone(), pass);
         let outputs = net.outputs_from(0, hidden, pass);
-        without_penalty.objective.mean_loss(outputs, labels.clone()).into_scalar().elem()
+        scalar(without_penalty.objective.mean_loss(outputs, labels.clone()))
     };
     let inner = net.valid();
     let before = loss(&inner);
@@ -131,7 +131,7 @@ fn in_block<B: Differentiable>(all: &Gradients<B>, block: usize) -> Flat<B::Inne
 fn dot<B: Backend>(a: &Flat<B>, b: &Flat<B>) -> f64 {
     let product = |(name, x): (&String, &Tensor<B, 1>)| {
         let y = b.get(name)?.clone();
-        Some((x.clone() * y).sum().into_scalar().elem::<f64>())
+        Some(scalar((x.clone() * y).sum()))
     };
     a.iter().filter_map(product).sum()
 }

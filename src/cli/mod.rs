@@ -14,6 +14,7 @@ mod report;
 mod results;
 mod train;
 
+use crate::backend::keep_to_defaults;
 use crate::failure::Usage;
 use crate::train::interrupt;
 use anyhow::Result;
@@ -120,6 +121,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<u8> {
+    keep_to_defaults();
     match cli.command {
         Command::Train(args) => train::run(args, cli.show),
         Command::Diagnose(args) => diagnose::run(args, cli.show),

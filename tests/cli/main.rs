@@ -14,4 +14,5 @@ mod names;
 mod regress;
 mod report;
 mod runs;
+mod settings;
 mod traces;

@@ -1,9 +1,10 @@
 //! flex and ndarray are independent implementations: from one seed they must tell the same.
 
-use crate::common::{host, published, relative, rules};
+use crate::common::{F64, host, published, relative, rules};
+use anyhow::Result;
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::{Int, Tensor, TensorData};
-use fa_audit::backend::{Differentiable, float_tensor};
+use fa_audit::backend::{Differentiable, Task, float_tensor, run_in_f64, scalar};
 use fa_audit::config::{Arch, Config, Method};
 use fa_audit::learn::{Credited, Known, Trainee, Turn, forward_and_back};
 
@@ -52,6 +53,16 @@ fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
     all
 }
 
+struct Measured<'a>(&'a Config);
+
+impl Task for Measured<'_> {
+    type Output = Vec<(String, Vec<f64>)>;
+
+    fn run<B: Differentiable>(self, _: B::Device) -> Result<Self::Output> {
+        Ok(measured::<B>(self.0))
+    }
+}
+
 fn flex_and_ndarray_agree(arch: Arch, method: Method) {
     let config = Config { method, width: 32, depth: 3, ..published(arch) };
     let flex = measured::<Autodiff<Flex>>(&config);
@@ -73,4 +84,44 @@ fn flex_and_ndarray_agree_on_every_network_under_every_rule() {
             flex_and_ndarray_agree(arch, method);
         }
     }
+}
+
+/// What a task of `run_in_f64` computes on flex is ndarray's in f64, and not an f32 computation.
+#[test]
+fn flex_in_double_precision_is_ndarrays_double_precision() {
+    for &arch in Arch::ALL {
+        for method in rules() {
+            let config = Config { method, width: 32, depth: 3, ..published(arch) };
+            let flex = run_in_f64(Measured(&config)).expect("a backend").expect("a measurement");
+            let single = measured::<Autodiff<Flex>>(&config);
+            let ndarray = measured::<F64>(&config);
+            assert_eq!(flex.len(), ndarray.len());
+            for (((name, a), (_, b)), (_, rounded)) in flex.iter().zip(&ndarray).zip(&single) {
+                if name.ends_with("key.bias") {
+                    continue;
+                }
+                let difference = relative(a, b);
+                assert!(difference < 1e-12, "{arch}, {method}, {name}: {difference:.1e}");
+                // What is zero, or drawn from the seed, is the same in f32.
+                let drawn = name.starts_with("a_") && method == Method::RandomTarget;
+                assert!(drawn || a == rounded || relative(rounded, b) > 1e-9, "{method}, {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scalar_in_double_precision_keeps_its_digits_and_the_precision_ends_with_the_task() {
+    struct Third;
+    impl Task for Third {
+        type Output = f64;
+
+        fn run<B: Differentiable>(self, device: B::Device) -> Result<f64> {
+            let ones = float_tensor::<B, 1>(TensorData::from([1.0f64]), &device);
+            Ok(scalar(ones.div_scalar(3.0)))
+        }
+    }
+    assert_eq!(run_in_f64(Third).expect("a backend").expect("a third"), 1.0 / 3.0);
+    let after = Third.run::<Autodiff<Flex>>(Default::default()).expect("a third");
+    assert_eq!(after, f64::from(1f32 / 3.0));
 }
