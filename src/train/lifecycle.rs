@@ -9,9 +9,9 @@ use super::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, Status};
 use super::session::{Outcome, Session};
 use crate::backend::{self, Differentiable, Task};
 use crate::config::{self, Config, Layer};
-use crate::learn::feedback_hash;
 use crate::data::Dataset;
 use crate::failure::usage;
+use crate::learn::feedback_hash;
 use anyhow::{Result, bail};
 use burn::module::Module;
 

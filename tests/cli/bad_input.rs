@@ -148,11 +148,12 @@ fn bad_checkpoints_are_named_with_what_is_wrong() {
     flipped[middle] ^= 1;
     write("flipped.mpk", &flipped);
     fails(&place, "diagnose flipped.mpk", 1, &["flipped.mpk", "damaged"]);
-    let other = whole.iter().position(|&b| b == b'1').expect("a version");
+    let format = b"fa-audit/checkpoint/";
+    let other = whole.windows(format.len()).position(|w| w == format).expect("a format");
     let mut version = whole.clone();
-    version[other] = b'9';
+    version[other + format.len()] = b'9';
     write("version.mpk", &version);
-    fails(&place, "diagnose version.mpk", 1, &["version.mpk", "checkpoint/9", "checkpoint/1"]);
+    fails(&place, "diagnose version.mpk", 1, &["version.mpk", "checkpoint/9", "checkpoint/2"]);
 
     let mut bare = Checkpoint::load(&place.path("dfa/checkpoint.mpk")).expect("a checkpoint");
     bare.learner.clear();
