@@ -42,9 +42,10 @@ Forward = Callable[[Any, Any, Tap], jax.Array]
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Credit = Callable[[list[jax.Array], jax.Array], Sequence[Any]]
 
-# The largest relative error of a proved gradient: in double precision, in single, in half, and where the proof
-# itself must run in less than double precision.
-DOUBLE, SINGLE, HALF, WITHOUT_DOUBLE = 1e-4, 1e-3, 0.1, 0.05
+# The largest relative error of a proved gradient, of one in half precision, and of a proof that cannot run in
+# double precision. The moves are these shares of |h_l|.
+LIMIT, HALF_LIMIT, SINGLE_LIMIT = 1e-3, 0.1, 0.05
+SHARE, SINGLE_SHARE = 1e-6, 1e-3
 KEYS = ("method", "arch", "dataset", "seed", "epoch", "epochs", "accuracy", "frozen_accuracy", "terminal_norm", "tokens",
         "credit_trains")
 
@@ -199,16 +200,16 @@ class Recorder:
                     return self._loss_at(params_double, x_double, y, added)
 
                 double = loss([numpy.zeros(h.shape) for h in hidden]).dtype == jnp.float64
-                slopes = _differences(loss, hidden, gradient, together, 1e-4 if double else 1e-2)
+                slopes = _differences(loss, hidden, gradient, together, SHARE if double else SINGLE_SHARE)
         except TypeError as error:
             if not together:
-                print(f"the gradient's proof runs in the network's own precision: in float64, "
+                print(f"the gradient's proof runs in the network's own precision, along g_l alone: in float64, "
                       f"{str(error).splitlines()[0]}", file=sys.stderr)
             double = False
-            slopes = _differences(lambda added: self._loss_at(params, x, y, added), hidden, gradient, together, 1e-2)
+            slopes = _differences(lambda added: self._loss_at(params, x, y, added), hidden, gradient, together,
+                                  SINGLE_SHARE)
         dtypes = {str(a.dtype) for a in (*hidden, *gradient)}
-        limit = HALF if dtypes & {"float16", "bfloat16"} else WITHOUT_DOUBLE if not double else \
-            SINGLE if "float32" in dtypes else DOUBLE
+        limit = HALF_LIMIT if dtypes & {"float16", "bfloat16"} else LIMIT if double else SINGLE_LIMIT
         errors = [slope.error for slope in slopes]
         proved = all(error <= limit for error in errors)  # false for a NaN
         self.proved &= proved
@@ -242,14 +243,17 @@ class Recorder:
 
 class _Slope(NamedTuple):
     """The loss's change along g_l over what g_l predicts, and the larger relative error of this and of the change
-    along a random direction, whose scale is |g_l| / sqrt(values)."""
+    along a random direction, whose scale is |g_l| / sqrt(values). Of a g_l that is zero the ratio is 1 where the loss
+    does not change, else infinite."""
     ratio: float
     error: float
 
 
 def _differences(loss: Callable[[Sequence[Any]], jax.Array], hidden: list[jax.Array], gradient: list[jax.Array],
                  together: bool, share: float) -> list[_Slope]:
-    """Central differences over moves of `share` of |h_l|: at every layer, or one for all together."""
+    """Central differences over moves of `share` of |h_l|, at every layer or one for all together. The moves must be
+    small beside the kinks of a ReLU: in single precision a random direction, along which little changes, cannot be
+    resolved then."""
     random = numpy.random.default_rng(0)
     true = [numpy.asarray(g, dtype=numpy.float64) for g in gradient]
     sizes = [share * (_norm(h) or 1.0) for h in hidden]
@@ -268,14 +272,15 @@ def _differences(loss: Callable[[Sequence[Any]], jax.Array], hidden: list[jax.Ar
     slopes = []
     scale = abs(float(loss(still)))
     for l, (g, size, norm) in enumerate(zip(true, sizes, norms)):
-        direction = random.standard_normal(g.shape)
-        direction *= size / _norm(direction)
-        error = abs(change({l: direction}) - float((g * direction).sum())) * math.sqrt(g.size)
-        if norm:
-            ratio = change({l: along[l]}) / (size * norm)
-            slopes.append(_Slope(ratio, max(abs(ratio - 1), error / (size * norm), key=_nan_last)))
-        else:  # nothing is predicted: no change must be found, on the scale of the loss
-            slopes.append(_Slope(math.nan, error / (share * max(scale, 1e-300))))
+        ratio = change({l: along[l]}) / (size * norm) if norm else 1.0
+        error = abs(ratio - 1)
+        if not norm or share == SHARE:
+            direction = random.standard_normal(g.shape)
+            direction *= size / _norm(direction)
+            off = abs(change({l: direction}) - float((g * direction).sum())) * math.sqrt(g.size)
+            # Where nothing is predicted, the scale is the loss's.
+            error = max(error, off / (size * norm or share * scale or 1.0), key=_nan_last)
+        slopes.append(_Slope(ratio if norm or error <= SINGLE_LIMIT else math.inf, error))
     return slopes
 
 

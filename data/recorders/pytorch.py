@@ -43,9 +43,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 Forward = Callable[[Any, Any, Tensor], Tensor]
 Credit = Callable[[list[Tensor], Tensor], Sequence[Tensor]]
 
-# The largest relative error of a proved gradient: in double precision, in single, in half or under autocast, and
-# where the proof itself must run in less than double precision.
-DOUBLE, SINGLE, HALF, WITHOUT_DOUBLE = 1e-4, 1e-3, 0.1, 0.05
+# The largest relative error of a proved gradient, of one in half precision or under autocast, and of a proof that
+# cannot run in double precision. The moves are these shares of |h_l|.
+LIMIT, HALF_LIMIT, SINGLE_LIMIT = 1e-3, 0.1, 0.05
+SHARE, SINGLE_SHARE = 1e-6, 1e-3
 # Of modules that behave otherwise in training.
 MODAL = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU)
 
@@ -160,8 +161,7 @@ class Recorder:
         """Each layer on the first batch, all of them together on the others."""
         slopes, double = network.differences(x, y, seen, together=self.batches > 0)
         half = any(t.dtype in (torch.float16, torch.bfloat16) for t in (*seen.hidden, *seen.gradient, seen.logits))
-        single = any(t.dtype == torch.float32 for t in seen.gradient)
-        limit = HALF if half or seen.autocast else WITHOUT_DOUBLE if not double else SINGLE if single else DOUBLE
+        limit = HALF_LIMIT if half or seen.autocast else LIMIT if double else SINGLE_LIMIT
         errors = [slope.error for slope in slopes]
         proved = all(error <= limit for error in errors)  # false for a NaN
         self.proved &= proved
@@ -177,8 +177,8 @@ class Recorder:
             warnings.warn(
                 f"batch {self.batches}: the gradient recorded at {', '.join(where)} is not that of the loss (relative "
                 f"error over {limit:g}). Hooks that replace gradients (DFA) must be off while the reference is recorded, "
-                f"or a plain twin given as `reference`; autocast inside of the network, and loss of digits in an "
-                f"exploded one, are cured by recording in float64: net.double(), x.double()", stacklevel=3)
+                f"or a plain twin given as `reference`. Where digits are lost (an exploded network, half precision), "
+                f"record in float64: net.double(), x.double()", stacklevel=3)
 
     def _doubt(self, metadata: Mapping[str, str]) -> None:
         """Warns of what is possible and unlikely."""
@@ -204,7 +204,8 @@ class _Seen(NamedTuple):
 
 class _Slope(NamedTuple):
     """The loss's change along g_l over what g_l predicts, and the larger relative error of this and of the change
-    along a random direction, whose scale is |g_l| / sqrt(values)."""
+    along a random direction, whose scale is |g_l| / sqrt(values). Of a g_l that is zero the ratio is 1 where the loss
+    does not change, else infinite."""
     ratio: float
     error: float
 
@@ -284,15 +285,16 @@ class _Network:
         try:
             with _in_double(self.net, self.loss):
                 x_double = _map(x, lambda t: t.double() if t.is_floating_point() else t)
-                return self._differences(x_double, y, seen, together, 1e-4), True
+                return self._differences(x_double, y, seen, together, SHARE), True
         except (RuntimeError, TypeError) as error:
             if not together:
-                print(f"the gradient's proof runs in the network's own precision: in float64, "
+                print(f"the gradient's proof runs in the network's own precision, along g_l alone: in float64, "
                       f"{str(error).splitlines()[0]}", file=sys.stderr)
-        return self._differences(x, y, seen, together, 1e-2), False
+        return self._differences(x, y, seen, together, SINGLE_SHARE), False
 
     def _differences(self, x: Any, y: Tensor, seen: _Seen, together: bool, share: float) -> list[_Slope]:
-        """Central differences over moves of `share` of |h_l|."""
+        """Central differences over moves of `share` of |h_l|, which must be small beside the kinks of a ReLU: in single
+        precision a random direction, along which little changes, cannot be resolved then."""
         random = torch.Generator().manual_seed(0)
         gradient = [_host(g) for g in seen.gradient]
         sizes = [share * (float(_host(h).norm()) or 1.0) for h in seen.hidden]
@@ -310,14 +312,15 @@ class _Network:
         slopes = []
         scale = abs(self._loss_at(x, y, {}))
         for l, (g, size, norm) in enumerate(zip(gradient, sizes, norms)):
-            direction = torch.randn(g.shape, generator=random, dtype=torch.float64)
-            direction *= size / direction.norm()
-            error = abs(change({l: direction}) - float((g * direction).sum())) * math.sqrt(g.numel())
-            if norm:
-                ratio = change({l: along[l]}) / (size * norm)
-                slopes.append(_Slope(ratio, max(abs(ratio - 1), error / (size * norm), key=_nan_last)))
-            else:  # nothing is predicted: no change must be found, on the scale of the loss
-                slopes.append(_Slope(math.nan, error / (share * max(scale, 1e-300))))
+            ratio = change({l: along[l]}) / (size * norm) if norm else 1.0
+            error = abs(ratio - 1)
+            if not norm or share == SHARE:
+                direction = torch.randn(g.shape, generator=random, dtype=torch.float64)
+                direction *= size / direction.norm()
+                off = abs(change({l: direction}) - float((g * direction).sum())) * math.sqrt(g.numel())
+                # Where nothing is predicted, the scale is the loss's.
+                error = max(error, off / (size * norm or share * scale or 1.0), key=_nan_last)
+            slopes.append(_Slope(ratio if norm or error <= SINGLE_LIMIT else math.inf, error))
         return slopes
 
     def _loss_at(self, x: Any, y: Tensor, moves: dict[int, Tensor]) -> float:
