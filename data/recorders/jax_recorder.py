@@ -42,10 +42,9 @@ Forward = Callable[[Any, Any, Tap], jax.Array]
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Credit = Callable[[list[jax.Array], jax.Array], Sequence[Any]]
 
-# The largest relative error of a proved gradient, of one in half precision, and of a proof that cannot run in
-# double precision. The moves are these shares of |h_l|.
-LIMIT, HALF_LIMIT, SINGLE_LIMIT = 1e-3, 0.1, 0.05
-SHARE, SINGLE_SHARE = 1e-6, 1e-3
+# How far rounding may take a recorded gradient: this share of its norm, and so many units in the last place of the
+# gradient that would change the loss by itself were h_l moved by its own length.
+ROUNDING, UNITS = 0.1, 4
 KEYS = ("method", "arch", "dataset", "seed", "epoch", "epochs", "accuracy", "frozen_accuracy", "terminal_norm", "tokens",
         "credit_trains")
 
@@ -75,9 +74,9 @@ class Recorder:
         [N, d]; without it no credit is recorded."""
         y = jnp.asarray(y)
         hidden, logits = self._observe(params, x, y)
-        gradient = jax.grad(lambda added: self._loss_at(params, x, y, added))([jnp.zeros_like(h) for h in hidden])
+        gradient = self._gradient(params, x, y, hidden)
         self._judge_loss(logits, y)
-        self._prove(params, x, y, hidden, gradient)
+        self._prove(params, x, y, hidden, gradient, logits)
         k = self.batches
         fields: dict[str, Sequence[Any]] = {"h": hidden, "g": gradient}
         if credit is not None:
@@ -155,6 +154,12 @@ class Recorder:
                                  f"[N, tokens, d]")
         return hidden, logits
 
+    def _gradient(self, params: Any, x: Any, y: jax.Array, like: Sequence[jax.Array]) -> list[jax.Array]:
+        """dL/dh_l: what a zero added to h_l receives."""
+        zeros = [jnp.zeros_like(h) for h in like]
+        found: list[jax.Array] = jax.grad(lambda added: self._loss_at(params, x, y, added))(zeros)
+        return found
+
     def _loss_at(self, params: Any, x: Any, y: jax.Array, added: Sequence[Any]) -> jax.Array:
         """The loss where h_l has these added."""
         calls = iter(range(sys.maxsize))
@@ -189,42 +194,54 @@ class Recorder:
                              f"{measured}")
         self.loss_reduction = measured
 
-    def _prove(self, params: Any, x: Any, y: jax.Array, hidden: list[jax.Array], gradient: list[jax.Array]) -> None:
+    def _prove(self, params: Any, x: Any, y: jax.Array, hidden: list[jax.Array], gradient: list[jax.Array],
+               logits: jax.Array) -> None:
         """Each layer on the first batch, all of them together on the others."""
         together = self.batches > 0
-        try:
-            with _double_precision():
-                params_double, x_double = jax.tree_util.tree_map(_double, (params, x))
+        kinds = {a.dtype for a in (*hidden, *gradient)}
+        rounding = max(float(jnp.finfo(kind).eps) for kind in kinds)  # type: ignore[no-untyped-call]
+        size = _norm(logits) / math.sqrt(logits.size)
+        with _double_precision():
+            params_double, x_double = jax.tree_util.tree_map(_double, (params, x))
 
-                def loss(added: Sequence[Any]) -> jax.Array:
-                    return self._loss_at(params_double, x_double, y, added)
+            def loss(added: Sequence[Any]) -> jax.Array:
+                return self._loss_at(params_double, x_double, y, added)
 
-                double = loss([numpy.zeros(h.shape) for h in hidden]).dtype == jnp.float64
-                slopes = _differences(loss, hidden, gradient, together, SHARE if double else SINGLE_SHARE)
-        except TypeError as error:
-            if not together:
-                print(f"the gradient's proof runs in the network's own precision, along g_l alone: in float64, "
-                      f"{str(error).splitlines()[0]}", file=sys.stderr)
-            double = False
-            slopes = _differences(lambda added: self._loss_at(params, x, y, added), hidden, gradient, together,
-                                  SINGLE_SHARE)
-        dtypes = {str(a.dtype) for a in (*hidden, *gradient)}
-        limit = HALF_LIMIT if dtypes & {"float16", "bfloat16"} else LIMIT if double else SINGLE_LIMIT
-        errors = [slope.error for slope in slopes]
-        proved = all(error <= limit for error in errors)  # false for a NaN
+            still = [jnp.zeros(h.shape, dtype=jnp.float64) for h in hidden]
+            try:
+                precision = IN_DOUBLE if loss(still).dtype == jnp.float64 else IN_SINGLE
+                exact = self._gradient(params_double, x_double, y, still)
+                slopes = _differences(loss, hidden, exact, gradient, size, rounding, together, precision)
+            except TypeError as error:
+                precision = IN_SINGLE
+                if not together:
+                    print(f"the gradient's proof runs in the network's own precision, along g_l alone: in float64, "
+                          f"{str(error).splitlines()[0]}", file=sys.stderr)
+                slopes = []
+        if not slopes:
+            slopes = _differences(lambda added: self._loss_at(params, x, y, added), hidden, gradient, gradient, size,
+                                  rounding, together, precision)
+        limit = precision.limit
+        proved = all(slope.error <= limit and not slope.lost for slope in slopes)
         self.proved &= proved
         if not together:
-            self.proof = [{"layer": l, "relative_error": _finite(s.error), "ratio": _finite(s.ratio)}
+            self.proof = [{"layer": l, "relative_error": _finite(max(s.error, s.lost)), "ratio": _finite(s.ratio)}
                           for l, s in enumerate(slopes)]
             ratios = " ".join(f"{slope.ratio:.6f}" for slope in slopes)
             print(f"the loss changes along g_0 ... g_L, over what they say: {ratios}; largest relative error "
-                  f"{max(errors, key=_nan_last):.1e}", file=sys.stderr)
-        if not proved:
-            where = ["all layers together"] if together else [f"h_{l}" for l, e in enumerate(errors) if not e <= limit]
+                  f"{max(slope.error for slope in slopes):.1e}", file=sys.stderr)
+        names = ["all layers together"] if together else [f"h_{l}" for l in range(len(slopes))]
+        if false := [name for name, slope in zip(names, slopes) if not slope.error <= limit]:
             warnings.warn(
-                f"batch {self.batches}: the gradient recorded at {', '.join(where)} is not that of the loss (relative "
-                f"error over {limit:g}): a custom_vjp or a stop_gradient lies between; or digits are lost, which "
-                f"float64 cures (jax_enable_x64)", stacklevel=3)
+                f"batch {self.batches}: the gradient recorded at {', '.join(false)} is not that of the loss (relative "
+                f"error over {limit:g}): a custom_vjp or a stop_gradient lies between; half precision resolves nothing "
+                f"where it is all there is", stacklevel=3)
+        elif not proved:
+            lost = [name for name, slope in zip(names, slopes) if slope.lost]
+            warnings.warn(
+                f"batch {self.batches}: the gradient recorded at {', '.join(lost)} is not float64's (relative distance "
+                f"{max(slope.lost for slope in slopes):.2g}): digits are lost; record in float64 (jax_enable_x64)",
+                stacklevel=3)
 
     def _doubt(self, metadata: dict[str, str]) -> None:
         """Warns of what is possible and unlikely."""
@@ -243,44 +260,80 @@ class Recorder:
 
 class _Slope(NamedTuple):
     """The loss's change along g_l over what g_l predicts, and the larger relative error of this and of the change
-    along a random direction, whose scale is |g_l| / sqrt(values). Of a g_l that is zero the ratio is 1 where the loss
-    does not change, else infinite."""
+    along a random direction, whose scale is |g_l| / sqrt(values). Where g_l predicts a change that cannot be seen, the
+    ratio is 1 if none is seen, else infinite."""
     ratio: float
     error: float
+    lost: float = 0.0  # relative distance of the recorded g_l from float64's, where that is more than rounding
 
 
-def _differences(loss: Callable[[Sequence[Any]], jax.Array], hidden: list[jax.Array], gradient: list[jax.Array],
-                 together: bool, share: float) -> list[_Slope]:
-    """Central differences over moves of `share` of |h_l|, at every layer or one for all together. The moves must be
-    small beside the kinks of a ReLU: in single precision a random direction, along which little changes, cannot be
-    resolved then."""
+class _Precision(NamedTuple):
+    """Of a proof: of a loss; moves as shares of |h_l|, usual and largest; the largest relative error."""
+    eps: float
+    usual: float
+    largest: float
+    limit: float
+
+
+# Moves must be small beside the kinks of a ReLU. In single precision the change along a random direction, which is
+# small, cannot be seen then, and is left out.
+IN_DOUBLE, IN_SINGLE = _Precision(2.2e-16, 1e-6, 1e-3, 1e-3), _Precision(1.2e-7, 1e-3, 3e-2, 0.05)
+# Where the loss bends within a move, it is tried once more by these; a false gradient agrees with none.
+SMALLER = (1.0, 1e-2, 1e-4)
+
+
+def _differences(loss: Callable[[Sequence[Any]], jax.Array], hidden: list[jax.Array], exact: list[jax.Array],
+                 recorded: list[jax.Array], size_of_logits: float, rounding: float, together: bool,
+                 precision: _Precision) -> list[_Slope]:
+    """Central differences, at every layer or one for all together. They prove the backward pass that gave `exact`,
+    which `recorded` must be but for rounding."""
     random = numpy.random.default_rng(0)
-    true = [numpy.asarray(g, dtype=numpy.float64) for g in gradient]
-    sizes = [share * (_norm(h) or 1.0) for h in hidden]
-    norms = [_norm(g) for g in true]
-    still = [numpy.zeros(g.shape) for g in true]
+    gradient = [numpy.asarray(g, dtype=numpy.float64) for g in exact]
+    still = [numpy.zeros(g.shape) for g in gradient]
+    scale = abs(float(loss(still))) + size_of_logits
+    floor = 10 * precision.eps / precision.limit * scale  # of a change that can be seen
+    norms = [_norm(g) for g in gradient]
+    lengths = [_norm(h) or 1.0 for h in hidden]
+    sizes = []
+    for length, norm in zip(lengths, norms):
+        size = precision.usual * min(length, scale / norm if norm else length)
+        sizes.append(min(max(size, floor / norm), precision.largest * length) if norm else size)
+    along = [g * (size / norm) if norm else g for g, size, norm in zip(gradient, sizes, norms)]
 
-    def change(moves: dict[int, numpy.ndarray]) -> float:
-        ends = [float(loss([sign * moves.get(l, zero) for l, zero in enumerate(still)])) for sign in (1, -1)]
-        return (ends[0] - ends[1]) / 2
+    def slope(moves: dict[int, numpy.ndarray], says: float, relative_to: float) -> _Slope:
+        """`says` is the predicted change, `relative_to` what its error is relative to."""
+        best = _Slope(math.nan, math.inf)
+        for part in SMALLER if precision is IN_DOUBLE else (1.0,):
+            tiny = any(sizes[l] * part < 1e-2 * precision.usual * lengths[l] for l in moves)
+            if part < 1 and (relative_to * part < floor if relative_to > floor else tiny):
+                break  # what is left cannot be seen, and anything would agree
+            ends = [float(loss([sign * part * moves.get(l, zero) for l, zero in enumerate(still)])) for sign in (1, -1)]
+            found, expected = (ends[0] - ends[1]) / 2, says * part
+            error = _nan_last(abs(found - expected) / max(relative_to * part, floor))
+            seen = found / expected if expected > floor else 1.0 if error <= precision.limit else math.inf
+            best = min(best, _Slope(seen, error), key=lambda slope: slope.error)
+            if error <= precision.limit:
+                break
+        return best
 
-    along = [g * (size / norm if norm else 0.0) for g, size, norm in zip(true, sizes, norms)]
+    lost = []
+    for g, own, length, norm in zip(gradient, recorded, lengths, norms):
+        far = _norm(numpy.asarray(own, dtype=numpy.float64) - g)
+        allowed = ROUNDING * norm + UNITS * rounding * scale / length
+        lost.append(0.0 if far <= allowed else far / norm if norm else math.inf)
     if together:
         says = sum(size * norm for size, norm in zip(sizes, norms))
-        ratio = change(dict(enumerate(along))) / says if says else math.nan
-        return [_Slope(ratio, abs(ratio - 1))]
+        return [slope(dict(enumerate(along)), says, says)._replace(lost=max(lost, key=_nan_last))]
     slopes = []
-    scale = abs(float(loss(still)))
-    for l, (g, size, norm) in enumerate(zip(true, sizes, norms)):
-        ratio = change({l: along[l]}) / (size * norm) if norm else 1.0
-        error = abs(ratio - 1)
-        if not norm or share == SHARE:
+    for l, (g, size, norm) in enumerate(zip(gradient, sizes, norms)):
+        ratio, error, _ = slope({l: along[l]}, size * norm, size * norm)
+        if precision is IN_DOUBLE or not norm:
             direction = random.standard_normal(g.shape)
             direction *= size / _norm(direction)
-            off = abs(change({l: direction}) - float((g * direction).sum())) * math.sqrt(g.size)
-            # Where nothing is predicted, the scale is the loss's.
-            error = max(error, off / (size * norm or share * scale or 1.0), key=_nan_last)
-        slopes.append(_Slope(ratio if norm or error <= SINGLE_LIMIT else math.inf, error))
+            off = slope({l: direction}, float((g * direction).sum()), size * norm / math.sqrt(g.size)).error
+            error = max(error, off, key=_nan_last)
+            ratio = math.inf if not norm and error > precision.limit else ratio
+        slopes.append(_Slope(ratio, error, lost[l]))
     return slopes
 
 

@@ -43,10 +43,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 Forward = Callable[[Any, Any, Tensor], Tensor]
 Credit = Callable[[list[Tensor], Tensor], Sequence[Tensor]]
 
-# The largest relative error of a proved gradient, of one in half precision or under autocast, and of a proof that
-# cannot run in double precision. The moves are these shares of |h_l|.
-LIMIT, HALF_LIMIT, SINGLE_LIMIT = 1e-3, 0.1, 0.05
-SHARE, SINGLE_SHARE = 1e-6, 1e-3
+# How far rounding may take a recorded gradient: this share of its norm, and so many units in the last place of the
+# gradient that would change the loss by itself were h_l moved by its own length.
+ROUNDING, UNITS = 0.1, 4
 # Of modules that behave otherwise in training.
 MODAL = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU)
 
@@ -159,26 +158,28 @@ class Recorder:
 
     def _prove(self, network: _Network, x: Any, y: Tensor, seen: _Seen) -> None:
         """Each layer on the first batch, all of them together on the others."""
-        slopes, double = network.differences(x, y, seen, together=self.batches > 0)
-        half = any(t.dtype in (torch.float16, torch.bfloat16) for t in (*seen.hidden, *seen.gradient, seen.logits))
-        limit = HALF_LIMIT if half or seen.autocast else LIMIT if double else SINGLE_LIMIT
-        errors = [slope.error for slope in slopes]
-        proved = all(error <= limit for error in errors)  # false for a NaN
+        slopes, limit = network.differences(x, y, seen, together=self.batches > 0)
+        proved = all(slope.error <= limit and not slope.lost for slope in slopes)
         self.proved &= proved
         if not self.batches:
-            self.proof = [{"layer": l, "relative_error": _finite(s.error), "ratio": _finite(s.ratio)}
+            self.proof = [{"layer": l, "relative_error": _finite(max(s.error, s.lost)), "ratio": _finite(s.ratio)}
                           for l, s in enumerate(slopes)]
             ratios = " ".join(f"{slope.ratio:.6f}" for slope in slopes)
             print(f"the loss changes along g_0 ... g_L, over what they say: {ratios}; largest relative error "
-                  f"{max(errors, key=_nan_last):.1e}", file=sys.stderr)
-        if not proved:
-            where = [f"h_{l} {network.names[l]}" for l, e in enumerate(errors) if not e <= limit]
-            where = where if not self.batches else ["all layers together"]
+                  f"{max(slope.error for slope in slopes):.1e}", file=sys.stderr)
+        names = ["all layers together"] if self.batches else [f"h_{l} {name}" for l, name in enumerate(network.names)]
+        if false := [name for name, slope in zip(names, slopes) if not slope.error <= limit]:
             warnings.warn(
-                f"batch {self.batches}: the gradient recorded at {', '.join(where)} is not that of the loss (relative "
+                f"batch {self.batches}: the gradient recorded at {', '.join(false)} is not that of the loss (relative "
                 f"error over {limit:g}). Hooks that replace gradients (DFA) must be off while the reference is recorded, "
-                f"or a plain twin given as `reference`. Where digits are lost (an exploded network, half precision), "
-                f"record in float64: net.double(), x.double()", stacklevel=3)
+                f"or a plain twin given as `reference`; half precision resolves nothing where it is all there is",
+                stacklevel=3)
+        elif not proved:
+            lost = [name for name, slope in zip(names, slopes) if slope.lost]
+            warnings.warn(
+                f"batch {self.batches}: the gradient recorded at {', '.join(lost)} is not float64's (relative distance "
+                f"{max(slope.lost for slope in slopes):.2g}): digits are lost; record in float64, net.double() and "
+                f"x.double()", stacklevel=3)
 
     def _doubt(self, metadata: Mapping[str, str]) -> None:
         """Warns of what is possible and unlikely."""
@@ -199,15 +200,37 @@ class _Seen(NamedTuple):
     hidden: list[Tensor]
     gradient: list[Tensor]
     logits: Tensor
-    autocast: bool
+
+    def rounding(self) -> float:
+        """The coarsest of what it was computed in."""
+        kinds = {t.dtype for t in (*self.hidden, *self.gradient, self.logits)}
+        if torch.is_autocast_enabled(self.logits.device.type):
+            kinds.add(torch.get_autocast_dtype(self.logits.device.type))
+        return max(torch.finfo(kind).eps for kind in kinds)
 
 
 class _Slope(NamedTuple):
     """The loss's change along g_l over what g_l predicts, and the larger relative error of this and of the change
-    along a random direction, whose scale is |g_l| / sqrt(values). Of a g_l that is zero the ratio is 1 where the loss
-    does not change, else infinite."""
+    along a random direction, whose scale is |g_l| / sqrt(values). Where g_l predicts a change that cannot be seen, the
+    ratio is 1 if none is seen, else infinite."""
     ratio: float
     error: float
+    lost: float = 0.0  # relative distance of the recorded g_l from float64's, where that is more than rounding
+
+
+class _Precision(NamedTuple):
+    """Of a proof: of a loss; moves as shares of |h_l|, usual and largest; the largest relative error."""
+    eps: float
+    usual: float
+    largest: float
+    limit: float
+
+
+# Moves must be small beside the kinks of a ReLU. In single precision the change along a random direction, which is
+# small, cannot be seen then, and is left out.
+IN_DOUBLE, IN_SINGLE = _Precision(2.2e-16, 1e-6, 1e-3, 1e-3), _Precision(1.2e-7, 1e-3, 3e-2, 0.05)
+# Where the loss bends within a move, it is tried once more by these; a false gradient agrees with none.
+SMALLER = (1.0, 1e-2, 1e-4)
 
 
 class _Network:
@@ -233,36 +256,37 @@ class _Network:
     def observe(self, x: Any, y: Tensor, keep_mode: bool = False) -> _Seen:
         """h_l, what the backward pass brings to it, and the logits [N, classes]. `keep_mode`: only dropout and
         norms are put into eval mode."""
-        taps = _Taps(self)
         with _as_it_is(self.net, keep_mode):
-            with taps:
-                logits = self._logits(x, y)
-                value = self.loss(logits, y)
-                taps.check()
-                if value.dim():
-                    raise ValueError(f"the loss is of shape {list(value.shape)}: expected a scalar, the mean or the sum "
-                                     f"over the batch")
-                if not value.requires_grad:
-                    raise ValueError("the loss depends on no state: something behind them is detached (detach(), "
-                                     "no_grad(), .data)")
-                reached = torch.autograd.grad(value, taps.kept, allow_unused=True)
+            seen = self._observe(x, y)
             again = self._logits(x, y)
-        logits = logits.detach()
-        if (far := _distance(again, logits)) > 1e-4:
+        if (far := _distance(again, seen.logits)) > 1e-4:
             raise ValueError(f"two forward passes of the same batch differ by {far:.1e}, relatively: something draws at "
                              f"random in eval mode (dropout without training=self.training), or keeps a state")
+        for l, h in enumerate(seen.hidden):
+            if h.dim() < 2 or len(h) != len(again):
+                raise ValueError(f"h_{l} {self.names[l]} is {list(h.shape)}: expected the {len(again)} samples first, "
+                                 f"[N, d] or [N, tokens, d]")
+        return seen
+
+    def _observe(self, x: Any, y: Tensor) -> _Seen:
+        with _Taps(self) as taps:
+            logits = self._logits(x, y)
+            value = self.loss(logits, y)
+            taps.check()
+            if value.dim():
+                raise ValueError(f"the loss is of shape {list(value.shape)}: expected a scalar, the mean or the sum over "
+                                 f"the batch")
+            if not value.requires_grad:
+                raise ValueError("the loss depends on no state: something behind them is detached (detach(), no_grad(), "
+                                 ".data)")
+            reached = torch.autograd.grad(value, taps.kept, allow_unused=True)
         for l, g in reversed(list(enumerate(reached))):
             if g is None:
                 above = f"h_{l + 1} {self.names[l + 1]}" if l + 1 < len(reached) else "the loss"
                 raise ValueError(f"no gradient reaches h_{l} {self.names[l]}: {above} does not depend on it, or what lies "
                                  f"between is detached (detach(), no_grad(), .data, a layer-wise training step); record "
                                  f"an uncut forward pass")
-        for l, h in enumerate(taps.values):
-            if h.dim() < 2 or len(h) != len(logits):
-                raise ValueError(f"h_{l} {self.names[l]} is {list(h.shape)}: expected the {len(logits)} samples first, "
-                                 f"[N, d] or [N, tokens, d]")
-        gradient = [taps.brought[l] for l in range(len(reached))]
-        return _Seen(taps.values, gradient, logits, torch.is_autocast_enabled(self.device.type))
+        return _Seen(taps.values, [taps.brought[l] for l in range(len(reached))], logits.detach())
 
     def _logits(self, x: Any, y: Tensor) -> Tensor:
         logits = self.forward(self.net, x, y)
@@ -280,52 +304,75 @@ class _Network:
             raise ValueError(f"y holds {int(y.min())} ... {int(y.max())}: expected classes 0 ... {logits.shape[1] - 1}")
         return logits
 
-    def differences(self, x: Any, y: Tensor, seen: _Seen, together: bool) -> tuple[list[_Slope], bool]:
-        """The slope at every layer, or one for all together; and whether in float64."""
-        try:
-            with _in_double(self.net, self.loss):
-                x_double = _map(x, lambda t: t.double() if t.is_floating_point() else t)
-                return self._differences(x_double, y, seen, together, SHARE), True
-        except (RuntimeError, TypeError) as error:
-            if not together:
-                print(f"the gradient's proof runs in the network's own precision, along g_l alone: in float64, "
-                      f"{str(error).splitlines()[0]}", file=sys.stderr)
-        return self._differences(x, y, seen, together, SINGLE_SHARE), False
+    def differences(self, x: Any, y: Tensor, seen: _Seen, together: bool) -> tuple[list[_Slope], float]:
+        """The slope at every layer, or one for all together; and the largest error of a proved one."""
+        rounding = seen.rounding()
+        with torch.autocast(self.device.type, enabled=False), _as_it_is(self.net, False):
+            try:
+                with _in_double(self.net, self.loss):
+                    doubled = _map(x, lambda t: t.double() if t.is_floating_point() else t)
+                    exact = self._observe(doubled, y)
+                    return self._differences(doubled, y, exact, seen, rounding, together, IN_DOUBLE), IN_DOUBLE.limit
+            except (RuntimeError, TypeError) as error:
+                if not together:
+                    print(f"the gradient's proof runs in the network's own precision, along g_l alone: in float64, "
+                          f"{str(error).splitlines()[0]}", file=sys.stderr)
+            return self._differences(x, y, seen, seen, rounding, together, IN_SINGLE), IN_SINGLE.limit
 
-    def _differences(self, x: Any, y: Tensor, seen: _Seen, together: bool, share: float) -> list[_Slope]:
-        """Central differences over moves of `share` of |h_l|, which must be small beside the kinks of a ReLU: in single
-        precision a random direction, along which little changes, cannot be resolved then."""
+    def _differences(self, x: Any, y: Tensor, exact: _Seen, seen: _Seen, rounding: float, together: bool,
+                     precision: _Precision) -> list[_Slope]:
+        """Central differences. They prove the backward pass that gave `exact`, which `seen` must be but for rounding."""
         random = torch.Generator().manual_seed(0)
-        gradient = [_host(g) for g in seen.gradient]
-        sizes = [share * (float(_host(h).norm()) or 1.0) for h in seen.hidden]
+        loss = abs(self._loss_at(x, y, {})) + float(_host(exact.logits).square().mean().sqrt())
+        floor = 10 * precision.eps / precision.limit * loss  # of a change that can be seen
+        gradient = [_host(g) for g in exact.gradient]
         norms = [float(g.norm()) for g in gradient]
+        lengths = [float(_host(h).norm()) or 1.0 for h in exact.hidden]
+        sizes = []
+        for length, norm in zip(lengths, norms):
+            size = precision.usual * min(length, loss / norm if norm else length)
+            sizes.append(min(max(size, floor / norm), precision.largest * length) if norm else size)
+        along = [g * (size / norm) if norm else g for g, size, norm in zip(gradient, sizes, norms)]
 
-        def change(moves: dict[int, Tensor]) -> float:
-            ends = [self._loss_at(x, y, {l: sign * move for l, move in moves.items()}) for sign in (1, -1)]
-            return (ends[0] - ends[1]) / 2
+        def slope(moves: dict[int, Tensor], says: float, scale: float) -> _Slope:
+            """`says` is the predicted change, `scale` what its error is relative to."""
+            best = _Slope(math.nan, math.inf)
+            for part in SMALLER if precision is IN_DOUBLE else (1.0,):
+                tiny = any(sizes[l] * part < 1e-2 * precision.usual * lengths[l] for l in moves)
+                if part < 1 and (scale * part < floor if scale > floor else tiny):
+                    break  # what is left cannot be seen, and anything would agree
+                up, down = (self._loss_at(x, y, {l: sign * part * m for l, m in moves.items()}) for sign in (1, -1))
+                found, expected = (up - down) / 2, says * part
+                error = _nan_last(abs(found - expected) / max(scale * part, floor))
+                seen = found / expected if expected > floor else 1.0 if error <= precision.limit else math.inf
+                best = min(best, _Slope(seen, error), key=lambda slope: slope.error)
+                if error <= precision.limit:
+                    break
+            return best
 
-        along = [g * (size / norm if norm else 0.0) for g, size, norm in zip(gradient, sizes, norms)]
+        lost = []
+        for g, recorded, length, norm in zip(gradient, seen.gradient, lengths, norms):
+            far = float((_host(recorded) - g).norm())
+            allowed = ROUNDING * norm + UNITS * rounding * loss / length
+            lost.append(0.0 if far <= allowed else far / norm if norm else math.inf)
         if together:
             says = sum(size * norm for size, norm in zip(sizes, norms))
-            ratio = change(dict(enumerate(along))) / says if says else math.nan
-            return [_Slope(ratio, abs(ratio - 1))]
+            return [slope(dict(enumerate(along)), says, says)._replace(lost=max(lost, key=_nan_last))]
         slopes = []
-        scale = abs(self._loss_at(x, y, {}))
         for l, (g, size, norm) in enumerate(zip(gradient, sizes, norms)):
-            ratio = change({l: along[l]}) / (size * norm) if norm else 1.0
-            error = abs(ratio - 1)
-            if not norm or share == SHARE:
+            ratio, error, _ = slope({l: along[l]}, size * norm, size * norm)
+            if precision is IN_DOUBLE or not norm:
                 direction = torch.randn(g.shape, generator=random, dtype=torch.float64)
                 direction *= size / direction.norm()
-                off = abs(change({l: direction}) - float((g * direction).sum())) * math.sqrt(g.numel())
-                # Where nothing is predicted, the scale is the loss's.
-                error = max(error, off / (size * norm or share * scale or 1.0), key=_nan_last)
-            slopes.append(_Slope(ratio if norm or error <= SINGLE_LIMIT else math.inf, error))
+                off = slope({l: direction}, float((g * direction).sum()), size * norm / math.sqrt(g.numel())).error
+                error = max(error, off, key=_nan_last)
+                ratio = math.inf if not norm and error > precision.limit else ratio
+            slopes.append(_Slope(ratio, error, lost[l]))
         return slopes
 
     def _loss_at(self, x: Any, y: Tensor, moves: dict[int, Tensor]) -> float:
         """The loss where h_l has the moves added. Autograd is left on: hooks of the network may ask for it."""
-        with torch.autocast(self.device.type, enabled=False), _as_it_is(self.net, False), _Taps(self, moves):
+        with _Taps(self, moves):
             return float(self.loss(self.forward(self.net, x, y), y).detach())
 
 

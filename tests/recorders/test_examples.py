@@ -6,8 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from safetensors import safe_open
+
+from conftest import ROOT
 
 SMALL = ["--width", "8", "--depth", "3", "--epochs", "2", "--batches", "4", "--batch", "12"]
 

@@ -140,6 +140,23 @@ def test_a_forward_pass_in_its_own_precision_is_proved_in_that(params):
     assert recorder.proved and max(proof(recorder)[1]) < 0.02
 
 
+def test_a_flax_module_takes_the_tap_as_an_argument():
+    linen = pytest.importorskip("flax.linen")
+
+    class Net(linen.Module):
+        @linen.compact
+        def __call__(self, x, tap):
+            h = tap(linen.Dense(WIDTH)(x))
+            for _ in range(2):
+                h = tap(h + linen.Dense(WIDTH)(linen.relu(linen.LayerNorm()(h))))
+            return linen.Dense(CLASSES)(h)
+
+    net, (x, y) = Net(), batch()
+    recorder = Recorder(net.apply)
+    recorder.record(net.init(jax.random.key(0), x, lambda h: h), x, y)
+    assert recorder.proved and max(proof(recorder)[1]) < 1e-4
+
+
 def test_half_precision_is_stored_as_single(params):
     params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), params)
     x, y = batch()

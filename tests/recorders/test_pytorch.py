@@ -67,7 +67,7 @@ def test_a_credit_in_the_gradients_place_is_not_proved(tmp_path):
     with pytest.warns(UserWarning, match=r"h_0 \(`embed`, Linear\), h_1 .* is not that of the loss"):
         recorder.record(x, y)
     ratios, errors = proof(recorder)
-    assert abs(ratios[0]) < 0.6 and abs(ratios[1]) < 0.6 and abs(ratios[2] - 1) < 1e-5
+    assert abs(ratios[0]) < 0.6 and abs(ratios[1]) < 0.6 and abs(ratios[2] - 1) < 1e-3
     assert errors[0] > 0.4 and errors[1] > 0.4 and errors[2] < 1e-3
     recorder.save(tmp_path / "t.safetensors")
     assert metadata(tmp_path / "t.safetensors")["reference_proved"] == "false"
@@ -421,6 +421,7 @@ def test_the_reduction_is_measured_and_every_word_for_it_must_agree():
     for loss, expected in ((cross_entropy, "mean"), (nn.CrossEntropyLoss(), "mean"),
                            (nn.CrossEntropyLoss(reduction="sum"), "sum"),
                            (functools.partial(cross_entropy, reduction="sum"), "sum"),
+                           (nn.CrossEntropyLoss(weight=torch.rand(CLASSES) + 0.5, label_smoothing=0.1), "mean"),
                            (lambda z, y: 65536 * cross_entropy(z, y, reduction="sum") + 3, "sum")):
         recorder = Recorder(net, net.layers(), loss)
         recorder.record(*batch())
