@@ -21,16 +21,16 @@ python=$VENV/bin/python
 installed() { "$python" -c "import $1" 2>/dev/null; }
 if ! installed torch; then
     "$python" -m pip install --quiet --index-url https://download.pytorch.org/whl/cpu --retries 0 --timeout 10 torch 2>/dev/null ||
-        "$python" -m pip install --quiet --retries 1 torch || skip "PyTorch does not install: no package index is reachable"
+        "$python" -m pip install --quiet --retries 1 torch || skip "PyTorch does not install; why, pip says above"
 fi
 wanted=(numpy safetensors pytest ruff mypy)
 for package in "$@"; do
     case $package in
-        biotorch) installed biotorch || "$python" -m pip install --quiet --no-deps biotorch || skip "biotorch does not install" ;;
+        biotorch) installed biotorch || "$python" -m pip install --quiet --no-deps biotorch || skip "biotorch does not install; why, pip says above" ;;
         *) wanted+=("$package") ;;
     esac
 done
-"$python" -m pip install --quiet --retries 1 "${wanted[@]}" || skip "${wanted[*]}: no package index is reachable"
+"$python" -m pip install --quiet --retries 1 "${wanted[@]}" || skip "${wanted[*]} do not install; why, pip says above"
 
 if [ -z "${FA_AUDIT:-}" ] && [ -x target/release/fa-audit ]; then FA_AUDIT=$PWD/target/release/fa-audit; fi
 export FA_AUDIT=${FA_AUDIT:-} PYTHONDONTWRITEBYTECODE=1

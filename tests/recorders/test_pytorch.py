@@ -142,6 +142,19 @@ def test_a_gradient_that_is_not_finite_is_recorded_and_not_proved():
     json.loads(json.dumps(recorder.proof, allow_nan=False))
 
 
+def test_digits_that_single_precision_loses_are_named_and_double_precision_has_them():
+    net = Net(between=lambda h: h + 3e6)
+    x, y = batch()
+    recorder = Recorder(net, net.layers())
+    with pytest.warns(UserWarning, match=r"h_1 .* is not float64's .*digits are lost; record in float64"):
+        recorder.record(x, y)
+    ratios, errors = proof(recorder)
+    assert not recorder.proved and max(abs(r - 1) for r in ratios) < 1e-3 and errors[1] > 0.1
+    double = Recorder(net.double(), net.layers())
+    double.record(x.double(), y)
+    assert double.proved
+
+
 def test_where_the_network_has_no_double_precision_its_own_proves():
     net = Net(between=lambda h: h @ constant)
     constant = torch.eye(WIDTH)  # neither parameter nor buffer
