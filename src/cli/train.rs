@@ -6,7 +6,7 @@ use crate::backend;
 use crate::config::Config;
 use crate::data::{self, DatasetKind};
 use crate::train::interrupt;
-use crate::train::lifecycle::{Run, Stopped};
+use crate::train::lifecycle::{LockedRun, StoppedRun};
 use crate::train::run_dir::RunDir;
 use crate::train::{Outcome, Recovery, Reporter};
 use anyhow::Result;
@@ -52,7 +52,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         Some(run) => run,
         None => {
             let place = args.out.unwrap_or_else(|| default_directory(&config));
-            Run::create(RunDir::at(place), config, args.force)?
+            LockedRun::create(RunDir::at(place), config, args.force)?
         }
     };
     let outcome = run.train(&data, |epochs, steps| {
@@ -88,8 +88,8 @@ fn default_directory(config: &Config) -> PathBuf {
 
 /// The run in --out where it stopped, with its own configuration, which flags may repeat but not
 /// change.
-fn resumed(args: &Args, show: Show) -> Result<Run> {
-    let stopped = Stopped::open(RunDir::at(args.out.clone().unwrap_or_default()))?;
+fn resumed(args: &Args, show: Show) -> Result<LockedRun> {
+    let stopped = StoppedRun::open(RunDir::at(args.out.clone().unwrap_or_default()))?;
     let mut asked = args.options.config_over(Some(stopped.saved().clone()))?;
     if asked.device == "auto" {
         backend::settle(&mut asked)?;
