@@ -1,6 +1,10 @@
-//! Which failures are the user's words, and which the world's: they have different exit codes.
+//! Which failures are the user's words, and which the world's: they have different exit codes. And
+//! what is neither: a defect of the program.
 
+use anyhow::{Result, anyhow};
 use std::fmt;
+use std::panic::{UnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::{Mutex, PoisonError};
 
 /// A mistake in flags, keys or how the command was used (exit code 2).
 #[derive(Debug)]
@@ -17,4 +21,53 @@ impl std::error::Error for Usage {}
 /// A usage error with this message.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
+}
+
+/// Does `work`. A panic, also in a thread that it waits for, becomes an error that says what happened,
+/// in which file and on which line.
+///
+/// # Errors
+/// What `work` returns, or a panic.
+pub fn caught<T>(work: impl FnOnce() -> Result<T> + UnwindSafe) -> Result<T> {
+    /// In order: what a scope or a lock says of the first comes after it.
+    static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let panics = || PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = take_hook();
+    set_hook(Box::new(move |panic| {
+        let what = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map_or("an unknown place".into(), ToString::to_string);
+        panics().push(format!("{what} (at {place})"));
+    }));
+    let done = catch_unwind(work);
+    set_hook(before);
+    done.unwrap_or_else(|_| {
+        let said = std::mem::take(&mut *panics()).join("; then ");
+        Err(anyhow!("a defect of fa-audit {}, please report it: {said}", env!("CARGO_PKG_VERSION")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_defect_says_what_happened_in_which_file_and_line_also_in_a_thread() {
+        let line = line!() + 3;
+        let failure = caught(|| -> Result<()> {
+            std::thread::scope(|scope| {
+                scope.spawn(|| panic!("the cat sat on {}", "it"));
+            });
+            Ok(())
+        });
+        let said = failure.unwrap_err().to_string();
+        let place = format!("the cat sat on it (at {}:{line}:", file!());
+        assert!(said.contains(&place), "{said}");
+        assert!(said.contains("a defect of fa-audit") && said.contains("; then "), "{said}");
+    }
+
+    #[test]
+    fn what_does_not_panic_is_returned_as_it_is() {
+        assert_eq!(caught(|| Ok(3)).unwrap(), 3);
+        assert_eq!(caught::<()>(|| Err(anyhow!("full"))).unwrap_err().to_string(), "full");
+    }
 }

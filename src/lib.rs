@@ -14,6 +14,9 @@
 //! Left of [`trace::LayerTrace`] are tensors on a device; right of it is plain arithmetic that
 //! needs no backend.
 //!
+//! What is computed, and why so, stands in `data/guide/protocol.md`, which the code cites by section:
+//! "protocol §4".
+//!
 //! | module | what lives there, and nothing else |
 //! |---|---|
 //! | [`cli`] | what was typed, one file a subcommand, each a short story that calls the rest; exit codes |
@@ -22,7 +25,7 @@
 //! | [`data`] | datasets as host bytes: CIFAR readers, the synthetic teacher; augmentation; batches |
 //! | [`model`] | `embed → blocks → readout` networks, one file each, what a pass through them carries, their named parameters, the objective |
 //! | [`learn`] | what makes gradients of a batch: three families, one file a rule with its equation and identity card on top |
-//! | [`train`] | the loop, where its batches come from, update rules, schedule, checkpoint, run directory |
+//! | [`train`] | the loop, where its batches come from, update rules, schedule, checkpoint, run directory, the run's lifecycle |
 //! | [`import`] | PyTorch state dicts as checkpoints: readers for untrusted files, names, shapes |
 //! | [`probe`] | runs a network over evaluation batches and fills a `LayerTrace` |
 //! | [`trace`] | `LayerTrace`: the one place where the two worlds meet; trace files of other programs |
@@ -31,7 +34,7 @@
 //! | [`audit`] | one run's audit: a checkpoint (load, probe, controls, find its frozen twin) or a trace, judged |
 //! | [`stats`] | mean, sample standard deviation, median, interval, correlation |
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
-//! | [`failure`] | which failures are the user's words, and so a usage error |
+//! | [`failure`] | which failures are the user's words, and so a usage error; panics, and so a defect |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
 //! | `tables` | the lists to which a rule, a network or a control is added by one line |
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
@@ -72,4 +75,55 @@ pub fn hex(bytes: &[u8]) -> String {
 /// The time in UTC, to the second (RFC 3339).
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// Calls `read` with every text file below `folder`.
+    fn each_text(folder: &Path, read: &mut impl FnMut(&Path, &str)) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                each_text(&path, read);
+            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                read(&path, &text);
+            }
+        }
+    }
+
+    /// The number after the sign of a section: `4`, `2.1`.
+    fn number(text: &str) -> &str {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        text[..end].trim_end_matches('.')
+    }
+
+    #[test]
+    fn every_section_of_the_protocol_that_is_cited_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let protocol = include_str!("../data/guide/protocol.md");
+        let sections: Vec<&str> = protocol
+            .lines()
+            .filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")))
+            .map(number)
+            .collect();
+        assert!(sections.contains(&"2.1") && sections.contains(&"14"), "{sections:?}");
+        let mut cited = 0;
+        let mut check = |path: &Path, text: &str| {
+            for (at, sign) in text.match_indices('\u{a7}') {
+                // Another author's section has the author's name before it.
+                if text[..at].ends_with("Hahn & Meeker 1991, ") {
+                    continue;
+                }
+                let section = number(&text[at + sign.len()..]);
+                assert!(sections.contains(&section), "{}: section {section}", path.display());
+                cited += 1;
+            }
+        };
+        for folder in ["src", "tests", "data", "benches", "configs"] {
+            each_text(&root.join(folder), &mut check);
+        }
+        assert!(cited > 40, "{cited}");
+    }
 }

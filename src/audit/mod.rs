@@ -17,7 +17,7 @@ use crate::trace::LayerTrace;
 use crate::trace::file::Format;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::evaluate;
-use crate::train::run_dir::{RunDir, Status};
+use crate::train::run_dir::{RunDir, RunStatus};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
 use std::collections::HashMap;
@@ -194,7 +194,7 @@ fn find_twin(path: &Path, config: &Config) -> Option<PathBuf> {
         let dir = RunDir::at(entry.path());
         let record = dir.read_record().ok()?;
         let twin = record.config;
-        let is_twin = record.status == Status::Finished
+        let is_twin = record.status == RunStatus::Finished
             && twin.method == Method::Frozen
             && twin.twin_key() == config.twin_key();
         // Of twins that differ in what the baseline may choose, the one that a study would train.

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "never")]
     fail_on: FailOn,
     #[command(flatten)]
-    place: options::Place,
+    place: options::AuditPlace,
 }
 
 pub fn run(args: Args, show: Show) -> Result<u8> {

@@ -15,7 +15,7 @@ mod results;
 mod train;
 
 use crate::backend::keep_to_defaults;
-use crate::failure::Usage;
+use crate::failure::{self, Usage};
 use crate::train::interrupt;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -100,15 +100,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(message.exit_code() as u8);
         }
     };
-    std::panic::set_hook(Box::new(|_| {}));
-    let result = std::panic::catch_unwind(|| run(cli)).unwrap_or_else(|payload| {
-        let text = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        Err(anyhow::anyhow!("a defect of fa-audit, please report it: {text}"))
-    });
+    let result = failure::caught(|| run(cli));
     ExitCode::from(match result {
         Ok(code) => code,
         // A closed pipe is how `| head` ends.

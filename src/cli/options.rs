@@ -124,7 +124,7 @@ pub fn data_dir_key(dir: &Path) -> Value {
 
 /// Where an audit runs, if not where the training did.
 #[derive(clap::Args, Clone, Default)]
-pub struct Place {
+pub struct AuditPlace {
     /// auto, cpu, cuda or cuda:N [default: as in training]
     #[arg(long)]
     device: Option<String>,
@@ -133,7 +133,7 @@ pub struct Place {
     backend: Option<String>,
 }
 
-impl Place {
+impl AuditPlace {
     /// Device and backend, where either was named.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub struct Args {
     dir: PathBuf,
     /// The format
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: ReportFormat,
     /// Where it goes [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
+enum ReportFormat {
     /// For a terminal
     Table,
     /// One line a run
@@ -52,16 +52,16 @@ enum Format {
 pub fn run(args: &Args) -> Result<u8> {
     let study = read_results(&args.dir)?;
     let text = match args.format {
-        Format::Table => table(&study, args.seeds, args.out.is_none() && colour()),
-        Format::Csv => {
+        ReportFormat::Table => table(&study, args.seeds, args.out.is_none() && colour()),
+        ReportFormat::Csv => {
             let mut bytes = Vec::new();
             csv::write(&audits(&study), &mut bytes)?;
             String::from_utf8(bytes)?
         }
-        Format::Json => study_json::write(&study)?,
-        Format::Md => markdown::write(&study, &together::panels(&study)),
-        Format::Html => html::write(&study, &together::panels(&study)),
-        Format::Junit => junit::write(&study),
+        ReportFormat::Json => study_json::write(&study)?,
+        ReportFormat::Md => markdown::write(&study, &together::panels(&study)),
+        ReportFormat::Html => html::write(&study, &together::panels(&study)),
+        ReportFormat::Junit => junit::write(&study)?,
     };
     match &args.out {
         Some(file) => write_atomically(file, text.as_bytes())?,

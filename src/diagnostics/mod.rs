@@ -1,4 +1,4 @@
-//! The diagnostics of the protocol (arXiv:2606.21126; project reference §4): pure functions of a
+//! The diagnostics of the protocol (arXiv:2606.21126; protocol §4): pure functions of a
 //! [`LayerTrace`], in f64. They measure; `verdict` compares with thresholds and decides.
 //!
 //! | file | quantity | decides? |

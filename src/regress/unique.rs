@@ -1,5 +1,5 @@
 //! Maps in which a key that stands twice is refused: serde keeps the last, and what a merge left in
-//! a baseline would be lost in silence.
+//! a baseline would be lost in silence. `serde_with` refuses such a map, too, but does not say which key.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;

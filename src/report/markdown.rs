@@ -172,6 +172,7 @@ mod tests {
             "Not evaluated for bp: backpropagation has no feedback to draw.",
             "### dfa: walked back",
             "Fires: growth (3 of 3 seeds), reference (3 of 3 seeds) and depth utility",
+            concat!("| Tool | fa-audit ", env!("CARGO_PKG_VERSION"), " |"),
             "| Data SHA-256 |",
             "None: every run finished",
         ] {

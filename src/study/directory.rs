@@ -5,7 +5,7 @@ use super::plan::PlannedRun;
 use super::results::{RunResult, StudyResult};
 use crate::failure::usage;
 use crate::files::{read_text, write_atomically};
-use crate::train::run_dir::{RunDir, Status};
+use crate::train::run_dir::{RunDir, RunStatus};
 use crate::verdict::Audit;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -165,7 +165,7 @@ fn read_run(name: String, dir: &RunDir) -> Result<RunResult> {
     let path = dir.path().join("verdict.json");
     let audit = match read_text(&path) {
         // A verdict from before the run was trained again.
-        Ok(_) if record.status != Status::Finished => None,
+        Ok(_) if record.status != RunStatus::Finished => None,
         Ok(text) => Some(Audit::read(&text).with_context(|| path.display().to_string())?),
         Err(e) if e.kind() == ErrorKind::NotFound => None,
         Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),

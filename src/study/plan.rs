@@ -4,7 +4,7 @@ use super::grid::Study;
 use crate::config::Config;
 use crate::failure::usage;
 use crate::train::lock::Lock;
-use crate::train::run_dir::{RunDir, RunRecord, Status};
+use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
 use anyhow::Result;
 use std::path::Path;
 use std::str::FromStr;
@@ -70,7 +70,7 @@ impl<'a> PlannedRun<'a> {
 
     /// Its record, if it finished.
     pub fn finished(&self) -> Option<RunRecord> {
-        self.dir.read_record().ok().filter(|record| record.status == Status::Finished)
+        self.dir.read_record().ok().filter(|record| record.status == RunStatus::Finished)
     }
 
     pub fn is_finished(&self) -> bool {
@@ -80,7 +80,7 @@ impl<'a> PlannedRun<'a> {
     /// How the run stands now.
     pub fn state(&self) -> State {
         let record = self.dir.read_record().ok();
-        if let Some(RunRecord { status: Status::Finished, diverged, .. }) = record {
+        if let Some(RunRecord { status: RunStatus::Finished, diverged, .. }) = record {
             return State::Finished { diverged: diverged.map(|d| d.epoch) };
         }
         // The record's own count is of the worker's last end.
@@ -89,7 +89,7 @@ impl<'a> PlannedRun<'a> {
             return State::Training { epoch };
         }
         match record {
-            Some(RunRecord { status: Status::Failed, error, .. }) => {
+            Some(RunRecord { status: RunStatus::Failed, error, .. }) => {
                 State::Failed { epoch, message: error.unwrap_or_default() }
             }
             Some(_) => State::Interrupted { epoch },

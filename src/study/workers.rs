@@ -7,7 +7,7 @@ use super::progress::Display;
 use crate::files::write_atomically;
 use crate::train::interrupt;
 use crate::train::lock::Lock;
-use crate::train::run_dir::{RunRecord, Status};
+use crate::train::run_dir::{RunRecord, RunStatus};
 use anyhow::{Context, Result};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -88,10 +88,10 @@ pub fn train_missing<'a>(
             };
             let (index, run) = (worker.index, worker.run);
             match worker.end(status) {
-                Ending::Finished(record) => display.ended(index, &summary(&record)),
-                Ending::Stopped if told => display.ended(index, "interrupted, saved"),
-                Ending::Stopped => failures.push(failed(display, index, run, STOPPED.into())),
-                Ending::Failed(message) => failures.push(failed(display, index, run, message)),
+                WorkerEnd::Finished(record) => display.ended(index, &summary(&record)),
+                WorkerEnd::Stopped if told => display.ended(index, "interrupted, saved"),
+                WorkerEnd::Stopped => failures.push(failed(display, index, run, STOPPED.into())),
+                WorkerEnd::Failed(message) => failures.push(failed(display, index, run, message)),
             }
         }
         active = still;
@@ -107,7 +107,7 @@ fn failed(display: &mut Display, index: usize, run: &PlannedRun, message: String
 }
 
 /// How a worker's run came out.
-enum Ending {
+enum WorkerEnd {
     Finished(Box<RunRecord>),
     /// Interrupted and saved.
     Stopped,
@@ -151,14 +151,14 @@ impl<'a> Worker<'a> {
     }
 
     /// What became of its run.
-    fn end(self, status: ExitStatus) -> Ending {
+    fn end(self, status: ExitStatus) -> WorkerEnd {
         if status.code() == Some(interrupt::EXIT_CODE) {
-            return Ending::Stopped;
+            return WorkerEnd::Stopped;
         }
         if status.success()
             && let Some(record) = self.run.finished()
         {
-            return Ending::Finished(Box::new(record));
+            return WorkerEnd::Finished(Box::new(record));
         }
         let said = self.said.join().unwrap_or_default();
         let message = match &said {
@@ -170,7 +170,7 @@ impl<'a> Worker<'a> {
         if status.code().is_some() {
             record_failure(self.run, &message);
         }
-        Ending::Failed(message)
+        WorkerEnd::Failed(message)
     }
 }
 
@@ -193,8 +193,8 @@ fn listen(stderr: ChildStderr) -> Option<String> {
 /// resumed fails before it comes to its record.
 fn record_failure(run: &PlannedRun, message: &str) {
     let Ok(mut record) = run.dir.read_record() else { return };
-    if matches!(record.status, Status::Running | Status::Interrupted) {
-        record.status = Status::Failed;
+    if matches!(record.status, RunStatus::Running | RunStatus::Interrupted) {
+        record.status = RunStatus::Failed;
         record.error = Some(message.into());
         // The message is told in any case.
         let _ = run.dir.write_record(&record);

@@ -105,7 +105,7 @@ impl Specimen {
     }
 }
 
-/// The runs of protocol.md §9 (seed 42, 30 epochs), gradients as at N = 128.
+/// The runs of protocol §9 (seed 42, 30 epochs), gradients as at N = 128.
 pub fn published() -> Vec<Specimen> {
     let dfa_hidden = [1.4e4, 8.5e6, 3.0e7, 6.0e7, 9.0e7];
     vec![
