@@ -48,8 +48,12 @@ pub fn probe<B: Differentiable, N: Network<B>>(
         known.push(probed.known);
     }
     let tokens = if outline(config).has_tokens { config.measure.word() } else { "single" };
-    let trace =
-        LayerTrace { loss_reduction: Some(LossReduction::Mean), tokens: tokens.into(), batches };
+    let trace = LayerTrace {
+        loss_reduction: Some(LossReduction::Mean),
+        credit_trains: None,
+        tokens: tokens.into(),
+        batches,
+    };
     Ok(Probe { trace, known })
 }
 
