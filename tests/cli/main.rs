@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod common;
+mod evidence;
 mod faults;
 #[cfg(unix)]
 mod harried_study;
