@@ -8,7 +8,7 @@
 //!             probe: checkpoint × evaluation batches                ▼
 //!                                        LayerTrace (plain host arrays)
 //!                                                                   │
-//!             diagnostics (pure functions, f64) ─► verdict ─► report
+//!             evidence (do the arrays agree?) ─► diagnostics (pure functions, f64) ─► verdict ─► report
 //! ```
 //!
 //! Left of [`trace::LayerTrace`] are tensors on a device; right of it is plain arithmetic that
@@ -29,13 +29,16 @@
 //! | [`import`] | PyTorch state dicts as checkpoints: readers for untrusted files, names, shapes |
 //! | [`probe`] | runs a network over evaluation batches and fills a `LayerTrace` |
 //! | [`trace`] | `LayerTrace`: the one place where the two worlds meet; trace files of other programs |
+//! | [`evidence`] | do the arrays agree with each other and with what is said of them? one file a check |
 //! | [`diagnostics`] | one file a diagnostic or control, each citing its definition |
 //! | [`verdict`] | thresholds with their calibration ranges, statuses, the rule, reasons as sentences |
 //! | [`audit`] | one run's audit: a checkpoint (load, probe, controls, find its frozen twin) or a trace, judged |
 //! | [`stats`] | mean, sample standard deviation, median, interval, correlation |
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
+//! | [`foreign`] | what a file that is not the expected one seems to be |
 //! | [`failure`] | which failures are the user's words, and so a usage error; panics, and so a defect |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
+//! | `words` | how numbers and lists are worded |
 //! | `tables` | the lists to which a rule, a network or a control is added by one line |
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
@@ -49,8 +52,10 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod diagnostics;
+pub mod evidence;
 pub mod failure;
 pub mod files;
+pub mod foreign;
 pub mod import;
 pub mod learn;
 pub mod model;
@@ -66,6 +71,7 @@ mod tables;
 pub mod trace;
 pub mod train;
 pub mod verdict;
+mod words;
 
 /// Lower-case hexadecimal of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {

@@ -8,18 +8,23 @@ mod traced;
 
 use crate::backend::{self, Differentiable, Task};
 use crate::config::keys::Role;
-use crate::config::{Config, MatmulPrecision, Method};
+use crate::config::{Config, FeedbackSharing, MatmulPrecision, Method, Normalise};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
+use crate::evidence::proof::Proof;
+use crate::evidence::{Checked, Statement, examine, feedback};
 use crate::failure::usage;
+use crate::foreign;
+use crate::model::NamedTensors;
 use crate::probe::probe;
-use crate::trace::LayerTrace;
 use crate::trace::file::Format;
-use crate::train::checkpoint::Checkpoint;
+use crate::trace::{LayerTrace, Matrix};
+use crate::train::checkpoint::{Checkpoint, unpack};
 use crate::train::evaluate;
 use crate::train::run_dir::{RunDir, RunStatus};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
+use burn::tensor::TensorData;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -74,11 +79,25 @@ impl Auditor {
             stability: config.threshold_stability,
             depth_utility: config.threshold_depth_utility,
         };
-        Ok(judge(subject(path, &checkpoint), &trace, Some(accuracy), frozen, &thresholds, controls))
+        let mut evidence = examine(&trace, &statement(&checkpoint, accuracy));
+        evidence.checks.push(feedback_of(&checkpoint)?);
+        evidence.checks.sort_by_key(|checked| checked.standing);
+        let subject = subject(path, &checkpoint);
+        Ok(judge(subject, evidence, &trace, Some(accuracy), frozen, &thresholds, controls))
     }
 
     fn load(&self, path: &Path) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::load(path)?;
+        let loaded = Checkpoint::load(path);
+        let mut checkpoint = match loaded.is_err().then(|| foreign::seems(path)).flatten() {
+            Some(what) => loaded.with_context(|| {
+                format!(
+                    "{} seems to be {what}; expected a checkpoint, or a trace that ends in .npz or \
+                     .safetensors",
+                    path.display()
+                )
+            })?,
+            None => loaded?,
+        };
         let config = &mut checkpoint.config;
         if let Some(dir) = &self.options.data_dir {
             config.data_dir = Some(dir.clone());
@@ -182,6 +201,43 @@ fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
     }
 }
 
+/// What a checkpoint says of itself, to be held against what the probe saw.
+fn statement(checkpoint: &Checkpoint, accuracy: f64) -> Statement {
+    let config = &checkpoint.config;
+    Statement {
+        method: config.rule().to_string(),
+        is_baseline: config.is_baseline(),
+        epoch: Some(checkpoint.progress.epoch as u64),
+        accuracy: Some(accuracy),
+        proof: Proof::Own,
+        normalises: config.rule().is_local().then_some(config.normalise == Normalise::Rms),
+    }
+}
+
+/// Whether the feedback matrices are what a rule of random feedback owns.
+fn feedback_of(checkpoint: &Checkpoint) -> Result<Checked> {
+    let matrix = |name: &str, data: &TensorData| -> Option<feedback::Named> {
+        let [rows, cols] = data.shape[..] else { return None };
+        let values = data.iter::<f64>().collect();
+        Some(feedback::Named { name: name.into(), matrix: Matrix::new(rows, cols, values) })
+    };
+    let named = |tensors: &NamedTensors| -> Vec<feedback::Named> {
+        tensors.iter().filter_map(|(name, data)| matrix(name, data)).collect()
+    };
+    let head = named(&unpack(&checkpoint.network)?).into_iter().find(|m| m.name == HEAD);
+    let weights = feedback::Weights {
+        head: head.map(|m| m.matrix),
+        shared: checkpoint.config.feedback_sharing == FeedbackSharing::Shared,
+        ..feedback::Weights::default()
+    };
+    // What stands for a map's own weights may come to be them: Kolen–Pollack's does.
+    let own = match checkpoint.config.rule().is_local() {
+        true => named(&unpack(&checkpoint.learner)?),
+        false => Vec::new(),
+    };
+    Ok(feedback::feedback(&own, &weights))
+}
+
 /// A finished frozen run that matches `config` in the directories beside the run of `path`.
 fn find_twin(path: &Path, config: &Config) -> Option<PathBuf> {
     let run = std::path::absolute(path).ok()?;
@@ -219,6 +275,9 @@ fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
     }
     Err(format!("another network: {}", differences.join("; ")))
 }
+
+/// The weights that turn h_L, behind its norm, into logits: [d, classes].
+const HEAD: &str = "readout.head.weight";
 
 struct Measurement<'a> {
     checkpoint: &'a Checkpoint,

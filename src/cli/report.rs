@@ -3,8 +3,8 @@
 use super::{DONE, colour, print};
 use crate::files::write_atomically;
 use crate::report::{csv, html, junit, markdown, study_json, terminal, together};
-use crate::study::read_results;
 use crate::study::results::StudyResult;
+use crate::study::{read_results, read_single};
 use crate::verdict::{Audit, MethodSummary, summarise};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ Examples:
 
 Needs neither data nor training: everything is read from the study's directory.")]
 pub struct Args {
-    /// The directory of a study
+    /// The directory of a study, or of a single run
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// The format
@@ -50,7 +50,10 @@ enum ReportFormat {
 }
 
 pub fn run(args: &Args) -> Result<u8> {
-    let study = read_results(&args.dir)?;
+    let study = match read_single(&args.dir)? {
+        Some(run) => run,
+        None => read_results(&args.dir)?,
+    };
     let text = match args.format {
         ReportFormat::Table => table(&study, args.seeds, args.out.is_none() && colour()),
         ReportFormat::Csv => {

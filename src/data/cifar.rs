@@ -5,9 +5,9 @@
 //!
 //! Format: <https://www.cs.toronto.edu/~kriz/cifar.html>, "Binary version".
 
-use super::foreign::looks_like;
 use super::official::{Recognised, recognise};
 use super::{Dataset, DatasetKind, FileRecord, PIXELS, Source, Split, sha256};
+use crate::foreign::looks_like;
 use anyhow::{Result, bail};
 use std::fs::{self, File};
 use std::io::{ErrorKind::NotFound, Read};

@@ -6,7 +6,6 @@
 mod augment;
 mod batches;
 mod cifar;
-mod foreign;
 mod official;
 mod synthetic;
 mod verify;

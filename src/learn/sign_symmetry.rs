@@ -15,7 +15,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 const PROOF: &str =
-    "a_rule_that_crosses_maps_through_their_own_transposes_is_backpropagation_to_the_bit";
+    "crossing_maps_through_their_own_transposes_is_backpropagation";
 
 /// Uniform sign-symmetry.
 pub struct Usf;

@@ -21,7 +21,9 @@ pub fn write(study: &StudyResult, extras: &[Panel]) -> String {
         content::thresholds(&content),
         content::verdicts(&content),
         content::unfinished(&content),
+        content::evidence(&content),
         content::cosines(&content),
+        content::credit(&content),
         content::norms(&content),
         content::accuracies(&content),
     ];

@@ -119,8 +119,13 @@ pub(crate) fn pool(setting: MethodSetting, runs: &[&Audit]) -> MethodSummary {
     let depth_interval = interval_95(&margins);
     let depth_utility = depth(runs, &margins, depth_interval);
     let mut verdict = Decision::of(growth.status, reference.status, depth_utility.status);
-    if verdict == Decision::Trustworthy && runs.iter().any(|a| a.run.diverged.is_some()) {
+    let doubtful =
+        |a: &&Audit| a.run.diverged.is_some() || a.evidence.contradictions().next().is_some();
+    if verdict == Decision::Trustworthy && runs.iter().any(doubtful) {
         verdict = Decision::Inconclusive;
+    }
+    if runs[0].run.is_baseline {
+        verdict = Decision::Baseline;
     }
     let layers = runs.iter().map(|a| a.cosine.detail.per_layer.len()).max();
     MethodSummary {

@@ -1,6 +1,7 @@
 //! Audits of made-up networks whose norms and cosines are chosen.
 
 use super::{Audit, FrozenBaseline, Subject, Thresholds, judge};
+use crate::evidence::Evidence;
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 
 /// A network described by what its diagnostics should find.
@@ -42,6 +43,7 @@ impl Specimen {
     pub fn trace(&self) -> LayerTrace {
         LayerTrace {
             loss_reduction: Some(LossReduction::Mean),
+            credit_trains: None,
             tokens: "single".into(),
             batches: (0..self.batches).map(|k| self.batch(k)).collect(),
         }
@@ -101,7 +103,15 @@ impl Specimen {
             source: "frozen-s42".into(),
         });
         let (trace, thresholds) = (self.trace(), Thresholds::default());
-        judge(self.subject(), &trace, Some(self.accuracy), frozen, &thresholds, None)
+        judge(
+            self.subject(),
+            Evidence::default(),
+            &trace,
+            Some(self.accuracy),
+            frozen,
+            &thresholds,
+            None,
+        )
     }
 }
 

@@ -127,7 +127,7 @@ fn content(file: &[u8]) -> Vec<u8> {
 /// A content under its right checksum, as format 1 where it has that format's sections.
 fn seal(body: &[u8]) -> Vec<u8> {
     let has = |section: &[u8]| body.windows(section.len()).any(|window| window == section);
-    let format = if has(b"optimizer") { "fa-audit/checkpoint/1" } else { "fa-audit/checkpoint/2" };
+    let format = if has(b"parameters") { "fa-audit/checkpoint/1" } else { "fa-audit/checkpoint/2" };
     let sha256 = Sha256::digest(body);
     let (sha256, body) = (Bytes::new(&sha256), Bytes::new(body));
     rmp_serde::to_vec_named(&Envelope { format, sha256, body }).expect("a checkpoint")

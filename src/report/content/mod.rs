@@ -2,6 +2,7 @@
 //! a [`Panel`]. A format lays them out; it adds no statement of its own.
 
 mod controls;
+mod evidence;
 mod layers;
 mod provenance;
 mod reasons;
@@ -9,6 +10,7 @@ mod results;
 pub(super) mod words;
 
 pub(super) use controls::{NO_CONTROLS, controls};
+pub(super) use evidence::{credit, evidence};
 pub(super) use layers::{NullBand, by_layer, cosines, norms, null_bands};
 pub(super) use provenance::{runs_provenance, setting, shared_provenance, unfinished};
 pub(super) use reasons::{because, notes, reasons};
@@ -216,6 +218,6 @@ fn shade(verdict: Decision) -> Shade {
     match verdict {
         Decision::Trustworthy => Shade::Good,
         Decision::WalkedBack => Shade::Bad,
-        Decision::Inconclusive => Shade::Muted,
+        Decision::Inconclusive | Decision::Baseline => Shade::Muted,
     }
 }
