@@ -422,9 +422,8 @@ fn cut_and_bent_files_never_panic() {
             refused += usize::from(Trace::from_bytes(&bent, format).is_err());
             bent[place] = bytes[place];
         }
-        assert!(
-            refused * 2 > count || format == Format::Safetensors,
-            "{name}: {refused} of {count}"
-        );
+        // Only an archive has checksums: of the other, the header alone can be refused.
+        let least = if format == Format::Npz { count / 2 } else { 100 };
+        assert!(refused > least, "{name}: {refused} of {count}");
     }
 }
