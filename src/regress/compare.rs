@@ -375,6 +375,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_does_not_matter_to_a_run_is_not_compared() {
+        let baseline = baseline(&[sketch(Method::Dfa, 1)]);
+        let mut changed = sketch(Method::Dfa, 1);
+        changed.config.heads = 8;
+        changed.config.base = crate::config::Base::Bp;
+        let found = compare(&baseline, &study(&[changed]), Scope::Study, false).unwrap();
+        assert!(!found.is_regression() && found.notes.is_empty(), "{:?}", found.notes);
+        assert!(found.rows().all(|(_, row)| !row.metric.starts_with("setting")));
+        // Where the network reads it, it forbids the comparison.
+        let vit = |heads| {
+            let mut sketch = sketch(Method::Dfa, 1);
+            (sketch.config.arch, sketch.config.heads) = (crate::config::Arch::VitMini, heads);
+            sketch
+        };
+        let baseline = Baseline::of(&study(&[vit(4)]), Vec::new()).unwrap();
+        let error = compare(&baseline, &study(&[vit(8)]), Scope::Study, false).unwrap_err();
+        let wanted = "heads is 8, the baseline's 4 (architecture)";
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+
+    #[test]
     fn another_network_is_refused_unless_forced() {
         let baseline = baseline(&[sketch(Method::Dfa, 1)]);
         let mut wide = sketch(Method::Dfa, 1);
