@@ -18,7 +18,7 @@ impl Rule for Drtp {
         paper: "Frenkel, Lefebvre & Bol 2021",
         equation: "a_l = −B_l onehot(y)",
         differs: "blocks and not single layers are given credit, scaled to an RMS of 1",
-        limits: "does not end: the credit of a sample that is classified well is as large as any",
+        limits: "does not end, whatever is learned: unbounded hidden states grow along the mean of all targets",
         proof: "drtp_is_dfa_of_outputs_that_give_no_class_a_chance",
         given: Given::Nowhere,
     };
