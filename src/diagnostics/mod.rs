@@ -37,14 +37,8 @@ pub mod stability;
 pub mod guide_example;
 
 use crate::stats::mean;
-use crate::tables::layered_controls;
 use crate::trace::{BatchTrace, LayerTrace, Matrix};
 use std::fmt;
-
-macro_rules! modules {
-    ($($file:ident,)*) => { $(pub mod $file;)* };
-}
-layered_controls!(modules);
 
 /// Norms under this count as "no direction" (protocol §4: floor 1e-30, where PyTorch's
 /// `cosine_similarity` clamps each norm at 1e-8 and so shrinks what is merely small).
