@@ -1,6 +1,6 @@
 //! Linear least squares by Householder reflections: min ‖X M − Y‖_F.
 //!
-//! Golub & Van Loan, Matrix Computations, §5.3. The checks ask for the residual, for the coefficients
+//! Golub & Van Loan, Matrix Computations, section 5.3. The checks ask for the residual, for the coefficients
 //! and for how well X determines them; a normal equation would lose half of the digits of the last.
 
 /// A column that the ones before it explain to this share of its length adds nothing but rounding.

@@ -74,7 +74,7 @@ pub fn twin(run: &LayerTrace, twin: &LayerTrace) -> Option<Checked> {
         );
         return Some(Checked::contradicted(CHECK, &[Part::DepthUtility], finding));
     }
-    let itself = pairs().count() > 0
+    let itself = run.batches.len() == twin.batches.len()
         && pairs().all(|(run, twin)| run.hidden == twin.hidden && run.logits == twin.logits);
     itself.then(|| {
         let finding =

@@ -73,13 +73,16 @@ pub trait LocalRule: Rule {
 
 type Inner<B> = <B as AutodiffBackend>::InnerBackend;
 
+/// A function of network, what is known and what the rule owns.
+type Of<B, N, T> = fn(&N, &Known<Inner<B>>, &Own<Inner<B>>) -> T;
+
 /// The functions of one rule.
 pub(super) struct Local<B: Differentiable, N> {
     needs_top: bool,
     needs_hidden: bool,
     direct: bool,
-    pub(super) credit: fn(&N, &Known<Inner<B>>, &Own<Inner<B>>) -> Credit<Inner<B>>,
-    learn: fn(&N, &Known<Inner<B>>, &Own<Inner<B>>) -> Gradients<B>,
+    pub(super) credit: Of<B, N, Credit<Inner<B>>>,
+    learn: Of<B, N, Gradients<B>>,
 }
 
 impl<B: Differentiable, N: Network<B>> Local<B, N> {

@@ -165,7 +165,7 @@ fn the_harness_sees_a_panic_and_every_byte_that_is_taken() {
         std::fs::write(folder.join("file"), bytes).expect("written");
     });
     let reader = Reader { name: "itself", corpus, put, read, bound: |_| 4 << 20 };
-    let counts = fuzz(&reader, Duration::from_millis(100));
+    let counts = fuzz(&reader, Duration::from_secs(1));
     assert!(!counts.panics.is_empty() && counts.panics.iter().all(|p| p.ends_with(": five")));
     assert!((3 << 20..4 << 20).contains(&counts.greatest_allocation), "{counts:?}");
     assert_eq!(counts.accepted + counts.panics.len() as u64, counts.inputs);

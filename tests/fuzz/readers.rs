@@ -93,9 +93,9 @@ pub fn checkpoint() -> Reader {
     let files = runs.iter().map(|run| fs::read(run.checkpoint()).expect("a checkpoint"));
     let old = include_bytes!("../checkpoints/format-1/checkpoint.mpk").to_vec();
     let corpus: Vec<Vec<u8>> = files.chain([old]).flat_map(|file| [content(&file), file]).collect();
-    let is_content = corpus[0][..2].to_vec();
+    let heads: Vec<Vec<u8>> = corpus.iter().step_by(2).map(|c| c[..2].to_vec()).collect();
     let put = move |folder: &Path, bytes: &[u8]| {
-        let sealed = bytes.starts_with(&is_content).then(|| seal(bytes));
+        let sealed = heads.iter().any(|head| bytes.starts_with(head)).then(|| seal(bytes));
         fs::write(folder.join("checkpoint.mpk"), sealed.as_deref().unwrap_or(bytes))
             .expect("written");
     };
