@@ -37,6 +37,8 @@
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
 //! | [`foreign`] | what a file that is not the expected one seems to be |
 //! | [`failure`] | which failures are the user's words, and so a usage error; panics, and so a defect |
+//! | `shown` | text that others wrote, made safe to show |
+//! | `unique` | JSON objects in which no key stands twice |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
 //! | `words` | how numbers and lists are worded |
 //! | `tables` | the lists to which a rule, a network or a control is added by one line |
@@ -65,11 +67,13 @@ pub mod probe;
 pub mod regress;
 pub mod report;
 pub mod rng;
+mod shown;
 pub mod stats;
 pub mod study;
 mod tables;
 pub mod trace;
 pub mod train;
+mod unique;
 pub mod verdict;
 mod words;
 
