@@ -31,14 +31,20 @@
 //! | [`audit`] | one run's audit: a checkpoint (load, probe, controls, find its frozen twin) or a trace, judged |
 //! | [`stats`] | mean, sample standard deviation, median, interval, correlation |
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
-//! | [`failure`] | which failures are the user's words, and so a usage error |
+//! | [`failure`] | which failures are the user's words, and so a usage error; a panic as an error |
+//! | `message` | what is said on standard error, which never ends the work |
+//! | `shown` | text that others wrote, made safe to show |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
 //! | `tables` | the lists to which a credit rule, a network or a control is added by one line |
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
 //! | [`report`] | one result, one small file a format |
+//! | `unique` | JSON objects in which no key stands twice |
 //! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
 //! | [`backend`] | which devices exist, probing CUDA, the precision of its products, the step's own operations, and the only place where concrete backends are named |
+
+// `message::tell` and the printing in `cli` outlive a pipe that is closed and a disk that is full.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod audit;
 pub mod backend;
@@ -50,6 +56,7 @@ pub mod diagnostics;
 pub mod failure;
 pub mod files;
 pub mod import;
+mod message;
 pub mod model;
 pub mod number;
 pub mod pitfalls;
@@ -57,11 +64,13 @@ pub mod probe;
 pub mod regress;
 pub mod report;
 pub mod rng;
+mod shown;
 pub mod stats;
 pub mod study;
 mod tables;
 pub mod trace;
 pub mod train;
+mod unique;
 pub mod verdict;
 
 /// Lower-case hexadecimal of `bytes`.

@@ -183,7 +183,7 @@ fn fill(
         .into_iter()
         .map(|key| format!("[{TABLE}] {key:?} fits no tensor of the network"))
         .collect();
-    let mut rest = parts_of_attention(stored);
+    let mut rest = parts_of_attention(stored, &mut problems);
     let mut found = NamedTensors::new();
     let mut converted = BTreeMap::<&str, usize>::new();
     for want in wanted {
@@ -214,6 +214,8 @@ fn fill(
 
 /// The values of one tensor as the checkpoint holds them.
 fn take(want: &Wanted, mut tensor: Stored, turned: bool) -> Result<TensorData> {
+    // Of what is no floating-point number the shape does not count.
+    tensor.kind.size()?;
     let matrix = want.shape.len() == 2;
     let mut shape = want.shape.clone();
     if turned && matrix {
@@ -249,8 +251,19 @@ fn missing(in_file: &str, want: &Wanted, rest: &BTreeMap<String, Stored>) -> Str
 
 /// Splits what `nn.MultiheadAttention` keeps in one piece: `in_proj_weight` into `query.weight`,
 /// `key.weight` and `value.weight`, the bias likewise.
-fn parts_of_attention(stored: BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {
+///
+/// `problems` get those that would then have the name of another tensor.
+fn parts_of_attention<'a>(
+    stored: BTreeMap<String, Stored<'a>>,
+    problems: &mut Vec<String>,
+) -> BTreeMap<String, Stored<'a>> {
     let mut split = BTreeMap::new();
+    let mut put = |name: String, tensor| {
+        if split.contains_key(&name) {
+            problems.push(format!("{name} is there twice: alone, and as a part of attention"));
+        }
+        split.insert(name, tensor);
+    };
     for (name, tensor) in stored {
         let fused =
             name.rsplit_once("in_proj_").filter(|(_, kind)| ["weight", "bias"].contains(kind));
@@ -258,11 +271,9 @@ fn parts_of_attention(stored: BTreeMap<String, Stored>) -> BTreeMap<String, Stor
         match (fused, parts) {
             (Some((above, kind)), Some(parts)) => {
                 let own = ["query", "key", "value"].map(|part| format!("{above}{part}.{kind}"));
-                split.extend(own.into_iter().zip(parts));
+                own.into_iter().zip(parts).for_each(|(name, part)| put(name, part));
             }
-            _ => {
-                split.insert(name, tensor);
-            }
+            _ => put(name, tensor),
         }
     }
     split

@@ -7,7 +7,7 @@
 //! values lie in a list and refer to each other by place: memory follows the length of the pickle,
 //! and nothing is recursive.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 
 /// The values of one pickle. A reference to a value is its place in the list.
@@ -33,12 +33,19 @@ pub enum Value<'a> {
     Call {
         callable: Place,
         arguments: Place,
+        /// Whether the pickle gives the result a state, items or elements afterwards.
+        altered: bool,
     },
     /// An object outside of the pickle, by its identifier.
     Persistent(Place),
-    /// None, a truth value, a float, bytes, a set: nothing that a tensor's description needs.
+    None,
+    Bool(bool),
+    /// A float, bytes, a set: nothing that a tensor's description needs.
     Other,
 }
+
+/// The newest protocol of pickles.
+const NEWEST: u8 = 5;
 
 /// A state dict of a thousand tensors has some 30,000.
 const MOST_VALUES: usize = 1 << 20;
@@ -54,6 +61,8 @@ impl<'a> Pickle<'a> {
             let at = machine.at;
             let end = machine.step().with_context(|| format!("the pickle fails at byte {at}"))?;
             if let Some(top) = end {
+                let rest = bytes.len() - machine.at;
+                ensure!(rest == 0, "{rest} bytes follow the end of the pickle");
                 return Ok(Self { values: machine.values, top });
             }
         }
@@ -119,7 +128,8 @@ impl<'a> Machine<'a> {
         let [operation] = self.array()?;
         match operation {
             0x80 => {
-                self.take(1)?; // PROTO
+                let [protocol] = self.array()?; // PROTO
+                ensure!(protocol <= NEWEST, "its protocol is {protocol}, at most {NEWEST} is read");
             }
             0x95 => {
                 self.take(8)?; // FRAME
@@ -134,7 +144,10 @@ impl<'a> Machine<'a> {
             }
             b'2' => self.stack.push(self.last()?), // DUP
 
-            b'N' | 0x88 | 0x89 | 0x8f => self.push(Value::Other)?, // NONE, TRUE, FALSE, EMPTY_SET
+            b'N' => self.push(Value::None)?,
+            0x88 => self.push(Value::Bool(true))?,
+            0x89 => self.push(Value::Bool(false))?,
+            0x8f => self.push(Value::Other)?, // EMPTY_SET
             b'J' => self.int(4)?,
             b'K' => self.int(1)?,
             b'M' => self.int(2)?,
@@ -213,13 +226,18 @@ impl<'a> Machine<'a> {
                 self.call(callable, arguments)?;
             }
             0x92 => {
-                self.pop()?; // NEWOBJ_EX: keyword arguments, which no tensor has
+                let keywords = self.pop()?; // NEWOBJ_EX
+                ensure!(
+                    self.values[keywords] == Value::Dict(Vec::new()),
+                    "it calls with keyword arguments, which torch.save never does"
+                );
                 let (arguments, callable) = (self.pop()?, self.pop()?);
                 self.call(callable, arguments)?;
             }
             b'b' => {
                 self.pop()?; // BUILD: attributes of the object below, such as a dict's `_metadata`
-                self.last()?;
+                let below = self.last()?;
+                self.alter(below);
             }
             b'Q' => {
                 let identifier = self.pop()?;
@@ -342,15 +360,22 @@ impl<'a> Machine<'a> {
         self.push(if is_ordered && is_empty {
             Value::Dict(Vec::new())
         } else {
-            Value::Call { callable, arguments }
+            Value::Call { callable, arguments, altered: false }
         })
+    }
+
+    fn alter(&mut self, place: Place) {
+        if let Value::Call { altered, .. } = &mut self.values[place] {
+            *altered = true;
+        }
     }
 
     /// Elements of anything but a list are of no interest.
     fn append(&mut self, elements: &[Place]) -> Result<()> {
         let place = self.last()?;
-        if let Value::List(list) = &mut self.values[place] {
-            list.extend(elements);
+        match &mut self.values[place] {
+            Value::List(list) => list.extend(elements),
+            _ => self.alter(place),
         }
         Ok(())
     }
@@ -359,8 +384,9 @@ impl<'a> Machine<'a> {
     fn insert(&mut self, items: &[Place]) -> Result<()> {
         let items = pairs(items)?;
         let place = self.last()?;
-        if let Value::Dict(dict) = &mut self.values[place] {
-            dict.extend(items);
+        match &mut self.values[place] {
+            Value::Dict(dict) => dict.extend(items),
+            _ => self.alter(place),
         }
         Ok(())
     }
@@ -424,7 +450,10 @@ mod tests {
     fn a_call_is_named_and_not_made() {
         let bytes = b"\x80\x02cos\nsystem\nX\x07\x00\x00\x00echo hi\x85R.";
         let pickle = Pickle::read(bytes).unwrap();
-        let Value::Call { callable, arguments } = *pickle.value(pickle.top()) else { panic!() };
+        let Value::Call { callable, arguments, altered: false } = *pickle.value(pickle.top())
+        else {
+            panic!()
+        };
         assert_eq!(*pickle.value(callable), Value::Global("os", "system"));
         assert_eq!(pickle.text(pickle.tuple(arguments).unwrap()[0]), Some("echo hi"));
     }
@@ -455,5 +484,21 @@ mod tests {
             assert!(Pickle::read(broken.as_bytes()).is_err(), "{broken}");
         }
         assert!(error(&vec![b')'; MOST_VALUES + 1]).contains("more than 1048576 objects"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_or_marked() {
+        let error = |bytes: &[u8]| format!("{:#}", Pickle::read(bytes).err().unwrap());
+        assert!(error(b"\x80\x06N.").contains("its protocol is 6"));
+        assert!(error(b"\x80\x02N.N.").contains("2 bytes follow the end"));
+        let keywords = b"\x80\x04cos\nf\n)}X\x01\x00\x00\x00aNs\x92.";
+        assert!(error(keywords).contains("keyword arguments"));
+        // A call, and then a state, an item, items, an element or elements for what it made.
+        for after in ["Nb", "NNs", "(NNu", "Na", "(Ne"] {
+            let bytes = [b"\x80\x02cos\nf\n)R", after.as_bytes(), b"."].concat();
+            let pickle = Pickle::read(&bytes).unwrap();
+            let top = pickle.value(pickle.top());
+            assert!(matches!(top, Value::Call { altered: true, .. }), "{after}");
+        }
     }
 }

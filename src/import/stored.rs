@@ -29,7 +29,10 @@ pub struct Stored<'a> {
 
 impl Kind {
     /// The size of an element in bytes.
-    fn size(&self) -> Result<usize> {
+    ///
+    /// # Errors
+    /// Of what no parameter can be.
+    pub fn size(&self) -> Result<usize> {
         Ok(match self {
             Self::F16 | Self::Bf16 => 2,
             Self::F32 => 4,

@@ -4,9 +4,11 @@
 
 use super::pickle::{Pickle, Place, Value};
 use super::stored::{Kind, Stored};
+use crate::shown;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
+use zip::result::ZipResult;
 use zip::{CompressionMethod, ZipArchive};
 
 /// Larger pickles describe no state dict.
@@ -15,11 +17,14 @@ const MOST_PICKLE_BYTES: u64 = 64 << 20;
 const MOST_NAMES: usize = 100_000;
 const MOST_NAME_BYTES: usize = 1_000;
 const MOST_NESTING: usize = 16;
+/// The newest format of the archive that PyTorch reads, its `kMaxSupportedFileFormatVersion`.
+const NEWEST_FORMAT: u32 = 10;
 
 /// The tensors of the file, by their path through its dicts and lists: `model.embed.weight`.
 ///
 /// # Errors
-/// If the bytes are no archive of PyTorch's, are damaged, or describe tensors beyond what they hold.
+/// If the bytes are no archive of PyTorch's, are damaged, describe tensors beyond what they hold, or
+/// say anything of a tensor that is not understood here.
 pub fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Stored<'_>>> {
     let mut archive = Archive::open(bytes)?;
     let pickled = archive.entry("data.pkl")?;
@@ -55,13 +60,26 @@ impl<'a> Archive<'a> {
         let zip = ZipArchive::new(Cursor::new(bytes)).context(
             "not a zip archive, which torch.save writes since PyTorch 1.6 (or it is cut short)",
         )?;
-        let pickle =
-            zip.file_names().flatten().find(|n| *n == "data.pkl" || n.ends_with("/data.pkl"));
-        let pickle = pickle.context("not PyTorch's: the archive holds no data.pkl")?;
-        let root = pickle.trim_end_matches("data.pkl").to_owned();
+        ensure!(!zip.has_duplicate_names(), "two of its entries have the same name");
+        let names = zip.file_names().collect::<ZipResult<Vec<_>>>().context("a name in it")?;
+        let mut roots = names
+            .iter()
+            .filter_map(|name| name.strip_suffix("data.pkl"))
+            .filter(|root| root.is_empty() || root.ends_with('/'));
+        let root = roots.next().context("not PyTorch's: the archive holds no data.pkl")?.to_owned();
+        ensure!(roots.next().is_none(), "it holds more than one data.pkl");
         let mut own = Self { bytes, zip, root, storages: HashMap::new(), unclaimed: bytes.len() };
         if own.zip.index_for_name(&format!("{}byteorder", own.root)).is_some() {
             ensure!(own.entry("byteorder")? == b"little", "its numbers are not little endian");
+        }
+        if own.zip.index_for_name(&format!("{}version", own.root)).is_some() {
+            let version = String::from_utf8_lossy(own.entry("version")?);
+            let version = version.trim();
+            ensure!(
+                version.parse().is_ok_and(|v: u32| v <= NEWEST_FORMAT),
+                "its format is version {}, at most {NEWEST_FORMAT} is read",
+                shown::line(version)
+            );
         }
         Ok(own)
     }
@@ -136,12 +154,18 @@ impl Found<'_, '_> {
                     self.look(below(&i), element, nesting + 1)?;
                 }
             }
-            Value::Call { callable, arguments } => {
-                if let Some(arguments) = rebuilt(pickle, *callable, *arguments) {
-                    let tensor = tensor(pickle, &mut self.archive, arguments);
-                    let tensor = tensor.with_context(|| format!("the tensor {name}"))?;
-                    self.tensors.insert(name, tensor);
-                }
+            Value::Call { .. } => {
+                let told = || format!("the tensor {}", shown::line(&name));
+                let tensor = match made(pickle, place).with_context(told)? {
+                    Made::Nothing => return Ok(()),
+                    Made::Tensor(arguments) => {
+                        tensor(pickle, &mut self.archive, arguments).with_context(told)?
+                    }
+                    Made::Foreign(kind) => Stored::row_major(Kind::Other(kind), Vec::new(), &[]),
+                };
+                let twice = self.tensors.contains_key(&name);
+                ensure!(!twice, "two of its tensors have the name {}", shown::line(&name));
+                self.tensors.insert(name, tensor);
             }
             _ => {}
         }
@@ -149,46 +173,121 @@ impl Found<'_, '_> {
     }
 }
 
-/// The arguments of `torch._utils._rebuild_tensor_v2` where the call makes a tensor, alone or wrapped
-/// as a parameter or a subclass.
-fn rebuilt<'p>(
-    pickle: &'p Pickle,
-    mut callable: Place,
-    mut arguments: Place,
-) -> Option<&'p [Place]> {
+/// What a call makes.
+enum Made<'p> {
+    /// A tensor of these arguments of `torch._utils._rebuild_tensor_v2`.
+    Tensor(&'p [Place]),
+    /// A tensor that is not read, by what it is made with.
+    Foreign(String),
+    Nothing,
+}
+
+const MALFORMED: &str = "is not described as torch.save does";
+
+/// What the call at `place` makes: a tensor alone, or wrapped as a parameter.
+fn made<'p>(pickle: &'p Pickle, mut place: Place) -> Result<Made<'p>> {
     // Arguments lie before their call: each turn goes back, and the loop ends.
     loop {
-        let Value::Global(module, name) = *pickle.value(callable) else { return None };
-        let given = pickle.tuple(arguments)?;
-        match (module, name) {
-            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => return Some(given),
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
-                let Value::Call { callable: c, arguments: a } = *pickle.value(*given.first()?)
-                else {
-                    return None;
-                };
-                (callable, arguments) = (c, a);
-            }
-            ("torch._tensor", "_rebuild_from_type_v2") => {
-                (callable, arguments) = (*given.first()?, *given.get(2)?);
-            }
-            _ => return None,
+        let &Value::Call { callable, arguments, altered } = pickle.value(place) else {
+            return Ok(Made::Nothing);
+        };
+        let &Value::Global(module, function) = pickle.value(callable) else {
+            return Ok(Made::Nothing);
+        };
+        let Some(given) = pickle.tuple(arguments) else { return Ok(Made::Nothing) };
+        let is_ours = ["torch._utils", "torch._tensor"].contains(&module);
+        if !is_ours || !function.starts_with("_rebuild") {
+            return Ok(Made::Nothing);
         }
+        ensure!(!altered, "is changed after it was made, which torch.save never does");
+        place = match (function, given) {
+            ("_rebuild_tensor" | "_rebuild_tensor_v2", given) => return Ok(Made::Tensor(given)),
+            ("_rebuild_parameter", &[data, _, hooks]) => {
+                without_hooks(pickle, hooks)?;
+                data
+            }
+            ("_rebuild_parameter_with_state", &[data, _, hooks, state]) => {
+                without_hooks(pickle, hooks)?;
+                only_attributes(pickle, state)?;
+                data
+            }
+            // A tensor to which Python code gave attributes; or a subclass, which may be anything.
+            ("_rebuild_from_type_v2", &[function, class, arguments, state]) => {
+                match *pickle.value(class) {
+                    Value::Global("torch", "Tensor")
+                    | Value::Global("torch.nn.parameter", "Parameter" | "Buffer") => {}
+                    Value::Global(module, name) => {
+                        return Ok(Made::Foreign(format!("{module}.{name}")));
+                    }
+                    _ => bail!(MALFORMED),
+                }
+                only_attributes(pickle, state)?;
+                match *pickle.value(function) {
+                    Value::Global("torch._utils", "_rebuild_tensor_v2") => {
+                        return pickle.tuple(arguments).map(Made::Tensor).context(MALFORMED);
+                    }
+                    Value::Global(module, name) => {
+                        return Ok(Made::Foreign(format!("{module}.{name}")));
+                    }
+                    _ => bail!(MALFORMED),
+                }
+            }
+            ("_rebuild_parameter" | "_rebuild_parameter_with_state", _) => bail!(MALFORMED),
+            (other, _) => return Ok(Made::Foreign(format!("{module}.{other}"))),
+        };
     }
 }
 
-/// The tensor of (storage, offset, shape, stride, …).
+fn is_empty(pickle: &Pickle, place: Place) -> bool {
+    match pickle.value(place) {
+        Value::None => true,
+        Value::Dict(items) => items.is_empty(),
+        Value::Tuple(elements) => elements.is_empty(),
+        _ => false,
+    }
+}
+
+fn without_hooks(pickle: &Pickle, hooks: Place) -> Result<()> {
+    ensure!(is_empty(pickle, hooks), "has backward hooks, which cannot be run here");
+    Ok(())
+}
+
+/// Attributes that Python code hung on a tensor do not change its numbers; values of slots might.
+fn only_attributes(pickle: &Pickle, state: Place) -> Result<()> {
+    let attributes = match (pickle.value(state), pickle.tuple(state)) {
+        (_, Some(&[attributes, slots])) if is_empty(pickle, slots) => attributes,
+        _ => state,
+    };
+    let plain = is_empty(pickle, attributes) || matches!(pickle.value(attributes), Value::Dict(_));
+    ensure!(plain, "has a state that is not understood");
+    Ok(())
+}
+
+/// The tensor of (storage, offset, shape, stride, requires_grad, backward_hooks[, metadata]).
 fn tensor<'a>(
     pickle: &Pickle<'a>,
     archive: &mut Archive<'a>,
     given: &[Place],
 ) -> Result<Stored<'a>> {
-    let malformed = "is not described as torch.save does";
-    let &[storage, offset, shape, stride, ..] = given else { bail!(malformed) };
-    let Value::Persistent(storage) = *pickle.value(storage) else { bail!(malformed) };
+    let (&[storage, offset, shape, stride], rest) = given.split_first_chunk().context(MALFORMED)?;
+    if let &[requires_grad, hooks, ref metadata @ ..] = rest {
+        ensure!(matches!(pickle.value(requires_grad), Value::Bool(_)), MALFORMED);
+        without_hooks(pickle, hooks)?;
+        match *metadata {
+            [] => {}
+            [metadata] => plain(pickle, metadata)?,
+            _ => bail!(MALFORMED),
+        }
+    } else {
+        ensure!(rest.is_empty(), MALFORMED);
+    }
+    let Value::Persistent(storage) = *pickle.value(storage) else { bail!(MALFORMED) };
     // ('storage', torch.FloatStorage, key, device, elements)
-    let Some(&[_, class, key, ..]) = pickle.tuple(storage) else { bail!(malformed) };
-    let Value::Global(_, class) = *pickle.value(class) else { bail!(malformed) };
+    let Some(&[word, class, key, _, elements]) = pickle.tuple(storage) else { bail!(MALFORMED) };
+    ensure!(pickle.text(word) == Some("storage"), MALFORMED);
+    let Value::Global("torch" | "torch.cuda", class) = *pickle.value(class) else {
+        bail!(MALFORMED)
+    };
     let kind = match class {
         "HalfStorage" => Kind::F16,
         "BFloat16Storage" => Kind::Bf16,
@@ -196,10 +295,44 @@ fn tensor<'a>(
         "DoubleStorage" => Kind::F64,
         other => Kind::Other(other.into()),
     };
-    let offset = pickle.count(offset).context(malformed)?;
+    let offset = pickle.count(offset).context(MALFORMED)?;
     let (shape, stride) = (pickle.counts(shape), pickle.counts(stride));
-    let (shape, stride) = (shape.context(malformed)?, stride.context(malformed)?);
-    ensure!(shape.len() == stride.len(), malformed);
-    let bytes = archive.storage(pickle.text(key).context(malformed)?)?;
+    let (shape, stride) = (shape.context(MALFORMED)?, stride.context(MALFORMED)?);
+    ensure!(shape.len() == stride.len(), MALFORMED);
+    let bytes = archive.storage(pickle.text(key).context(MALFORMED)?)?;
+    let elements = pickle.count(elements).context(MALFORMED)?;
+    if let Ok(size) = kind.size() {
+        ensure!(
+            elements.checked_mul(size) == Some(bytes.len()),
+            "has a storage of {} bytes, expected {elements} elements of {size}",
+            bytes.len()
+        );
+    }
     Ok(Stored { kind, shape, stride, offset, bytes })
 }
+
+/// Refuses what changes the meaning of a tensor's bytes.
+fn plain(pickle: &Pickle, metadata: Place) -> Result<()> {
+    if is_empty(pickle, metadata) {
+        return Ok(());
+    }
+    let Value::Dict(items) = pickle.value(metadata) else { bail!(MALFORMED) };
+    for &(key, value) in items {
+        match (pickle.text(key), pickle.value(value)) {
+            (Some("neg" | "conj"), Value::Bool(false)) => {}
+            (Some("neg"), Value::Bool(true)) => bail!(
+                "has its negative bit set, so that its numbers have the other sign: save \
+                 tensor.resolve_neg()"
+            ),
+            (Some("conj"), Value::Bool(true)) => {
+                bail!("has its conjugate bit set: save tensor.resolve_conj()")
+            }
+            (Some(other), _) => bail!("has metadata of an unknown kind, {}", shown::line(other)),
+            (None, _) => bail!(MALFORMED),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,11 +15,11 @@
 use super::metrics::{Metrics, Value, metrics};
 use super::setting::{Setting, names, setting};
 use super::tolerance::{Kind, Rule};
-use super::unique::unique;
 use crate::failure::usage;
 use crate::files::write_atomically;
 use crate::study::results::{RunResult, StudyResult};
 use crate::train::run_dir::Status;
+use crate::unique::unique;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};

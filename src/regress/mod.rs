@@ -10,7 +10,6 @@ mod compare;
 mod metrics;
 mod setting;
 mod tolerance;
-mod unique;
 
 pub use baseline::{Baseline, BaselineRun, MAX_BYTES, SCHEMA};
 pub use compare::{Comparison, Outcome, Row, RunComparison, Scope, compare};

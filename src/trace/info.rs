@@ -1,7 +1,8 @@
 //! What a trace file says of the run in words: its metadata.
 
-use super::array::{Tokens, shown};
+use super::array::Tokens;
 use super::{LayerTrace, LossReduction};
+use crate::shown;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 
@@ -35,7 +36,7 @@ impl TraceInfo {
     /// Names the key without which this is no trace, or whose value is none.
     pub(super) fn new(metadata: &BTreeMap<String, String>) -> Result<Self> {
         let text = |key: &str| metadata.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
-        let word = |key| text(key).map(str::to_owned);
+        let word = |key| text(key).map(shown::line);
         let fraction = |key| {
             text(key).map(|value| match value.parse::<f64>() {
                 Ok(v) if (0.0..=1.0).contains(&v) => Ok(v),
@@ -51,7 +52,7 @@ impl TraceInfo {
         match text("fa_trace") {
             Some(VERSION) => {}
             Some(other) => {
-                bail!("its layout is `fa_trace = {}`, expected {VERSION}", shown(other))
+                bail!("its layout is `fa_trace = {}`, expected {VERSION}", shown::line(other))
             }
             None => bail!("its metadata have no `fa_trace = {VERSION}`: not a trace"),
         }
@@ -91,7 +92,7 @@ impl TraceInfo {
 }
 
 fn refused<T>(key: &str, value: &str, expected: &str) -> Result<T> {
-    bail!("metadata `{key}` is `{}`: expected {expected}", shown(value))
+    bail!("metadata `{key}` is `{}`: expected {expected}", shown::line(value))
 }
 
 #[cfg(test)]

@@ -3,12 +3,10 @@
 use super::array::{Array, Dtype, shown};
 use super::info::TraceInfo;
 use super::{LayerTrace, layout};
+use crate::unique::UniqueKeys;
 use anyhow::{Result, anyhow, bail, ensure};
 use safetensors::SafeTensors;
 use safetensors::tensor::Metadata;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use std::collections::HashSet;
-use std::fmt;
 
 /// A header of more bytes is refused: one of a million arrays has fewer.
 const MAX_HEADER: u64 = 64 << 20;
@@ -57,7 +55,8 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
     let damaged = |error: String| anyhow!("the safetensors header is damaged: {}", shown(&error));
     let (length, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
     let text = &bytes[PREFIX..PREFIX + length];
-    serde_json::from_slice::<UniqueNames>(text).map_err(|e| damaged(e.to_string()))?;
+    // Of two tensors of one name, the crate keeps the last.
+    serde_json::from_slice::<UniqueKeys>(text).map_err(|e| damaged(e.to_string()))?;
     Ok((PREFIX + length, header))
 }
 
@@ -76,32 +75,5 @@ fn dtype(stored: safetensors::Dtype) -> Dtype {
         safetensors::Dtype::U32 => Dtype::U32,
         safetensors::Dtype::U64 => Dtype::U64,
         other => Dtype::Other(format!("{other:?}").to_lowercase()),
-    }
-}
-
-/// A JSON object no two of whose keys are the same: of two tensors of one name, the crate keeps
-/// the last.
-struct UniqueNames;
-
-impl<'de> serde::Deserialize<'de> for UniqueNames {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
-            type Value = UniqueNames;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueNames, A::Error> {
-                let mut seen = HashSet::new();
-                while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
-                    if let Some(twice) = seen.replace(name) {
-                        return Err(serde::de::Error::custom(format!("`{twice}` is there twice")));
-                    }
-                }
-                Ok(UniqueNames)
-            }
-        }
-        deserializer.deserialize_map(Names)
     }
 }

@@ -383,7 +383,7 @@ fn files_that_are_no_traces_are_refused_in_one_line_that_names_them() {
         ("huge.safetensors", vec![0xff; 64], "announces a header of 18446744073709551615"),
         ("vast.safetensors", announce(&format!("{{{vast}}}")), "header is damaged"),
         ("terabytes.safetensors", announce(&format!("{{{terabytes}}}")), "header is damaged"),
-        ("twice.safetensors", announce(&format!("{{{twice},{twice}}}")), "is there twice"),
+        ("twice.safetensors", announce(&format!("{{{twice},{twice}}}")), "stands twice"),
         ("bare.safetensors", announce("{}"), "no `fa_trace"),
         ("empty.npz", vec![], "not an .npz"),
         ("text.npz", b"hello".to_vec(), "not an .npz"),

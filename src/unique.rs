@@ -1,7 +1,6 @@
-//! Maps in which a key that stands twice is refused: serde keeps the last, and what a merge left in
-//! a baseline would be lost in silence.
+//! JSON objects in which a key that stands twice is refused: readers keep the last without a word.
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
@@ -37,4 +36,13 @@ where
         }
     }
     deserializer.deserialize_map(Reader(PhantomData))
+}
+
+/// Whatever an object holds: only that no two of its own keys are the same.
+pub struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        unique::<D, IgnoredAny>(deserializer).map(|_| Self)
+    }
 }
