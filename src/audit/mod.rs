@@ -5,17 +5,20 @@ pub mod controls;
 pub mod double;
 pub mod rerun;
 mod traced;
+mod twin;
 
 use crate::backend::{self, Differentiable, Task};
 use crate::config::{Config, MatmulPrecision, Method};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
 use crate::failure::usage;
+use crate::files::{absolute, entries};
 use crate::probe::probe;
+use crate::shown;
 use crate::trace::LayerTrace;
 use crate::trace::file::Format;
 use crate::train::checkpoint::{Checkpoint, unpack};
-use crate::train::run_dir::{RunDir, Status};
+use crate::train::run_dir::{RunDir, RunRecord, Status};
 use crate::train::{Trainee, evaluate};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
@@ -73,7 +76,8 @@ impl Auditor {
             stability: config.threshold_stability,
             depth_utility: config.threshold_depth_utility,
         };
-        Ok(judge(subject(path, &checkpoint), &trace, Some(accuracy), frozen, &thresholds, controls))
+        let subject = subject(path, &checkpoint)?;
+        Ok(judge(subject, &trace, Some(accuracy), frozen, &thresholds, controls))
     }
 
     fn load(&self, path: &Path) -> Result<Checkpoint> {
@@ -115,7 +119,8 @@ impl Auditor {
             Some(given) => Some(given.clone()),
             // What lies beside it shares neither its initialisation nor its data order.
             None if checkpoint.imported.is_some() => None,
-            None => find_twin(path, &checkpoint.config),
+            None => find_twin(path, &checkpoint.config)
+                .context("looking for the frozen twin, which --frozen names")?,
         };
         let Some(twin_path) = found else { return Ok(None) };
         let named = twin_path.display();
@@ -134,7 +139,8 @@ impl Auditor {
         Ok(Some(FrozenBaseline {
             accuracy: self.twin_accuracy(&twin_path, &twin)?,
             method: words(&twin),
-            source: twin_path.display().to_string(),
+            source: shown::line(&twin_path.display().to_string()),
+            differs: twin::differences(checkpoint, &twin),
         }))
     }
 
@@ -158,13 +164,13 @@ fn words(checkpoint: &Checkpoint) -> String {
     format!("{}, seed {}, epoch {}", config.label(), config.seed, progress.epoch)
 }
 
-fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
+fn subject(path: &Path, checkpoint: &Checkpoint) -> Result<Subject> {
     let config = &checkpoint.config;
-    let record = path.parent().map(RunDir::at).and_then(|dir| dir.read_record().ok());
+    let record = RunDir::at(path.parent().unwrap_or(Path::new(""))).record()?;
     let diverged = record.and_then(|r| r.diverged).map(|d| {
         format!("{} was {} after epoch {}", d.quantity, crate::number::text(d.value.0), d.epoch)
     });
-    Subject {
+    Ok(Subject {
         method: config.method.to_string(),
         arch: config.arch.to_string(),
         dataset: config.dataset.name().into(),
@@ -177,29 +183,30 @@ fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
         data_source: checkpoint.data.source.name().into(),
         is_baseline: config.is_baseline(),
         diverged,
-        imported: checkpoint.imported.as_ref().map(|i| i.file.clone()),
-    }
+        imported: checkpoint.imported.as_ref().map(|i| shown::line(&i.file)),
+    })
 }
 
 /// A finished frozen run that matches `config` in the directories beside the run of `path`.
-fn find_twin(path: &Path, config: &Config) -> Option<PathBuf> {
-    let run = std::path::absolute(path).ok()?;
-    let mut run = run.parent()?;
-    if run.file_name().is_some_and(|name| name == "epochs") {
-        run = run.parent()?;
-    }
-    let beside = std::fs::read_dir(run.parent()?).ok()?;
-    let twins = beside.flatten().filter_map(|entry| {
-        let dir = RunDir::at(entry.path());
-        let record = dir.read_record().ok()?;
-        let twin = record.config;
-        let is_twin = record.status == Status::Finished
+///
+/// # Errors
+/// Names what cannot be looked at, and records that are none: they may be the twin's.
+fn find_twin(path: &Path, config: &Config) -> Result<Option<PathBuf>> {
+    let run = absolute(path)?;
+    let above = run.ancestors().skip(1).find(|p| p.file_name().is_none_or(|n| n != "epochs"));
+    let Some(beside) = above.and_then(Path::parent) else { return Ok(None) };
+    let mut twins = Vec::new();
+    for dir in entries(beside)?.into_iter().map(RunDir::at) {
+        let Some(RunRecord { status, config: twin, .. }) = dir.record()? else { continue };
+        let is_twin = status == Status::Finished
             && twin.method == Method::Frozen
             && twin.twin_key() == config.twin_key();
-        // Of twins that differ in what the baseline may choose, the one that a study would train.
-        is_twin.then(|| (twin.base != config.twin().base, dir.checkpoint()))
-    });
-    twins.min().map(|(_, checkpoint)| checkpoint)
+        if is_twin {
+            // Of twins that differ in what the baseline may choose, the one that a study would train.
+            twins.push((twin.base != config.twin().base, dir.checkpoint()));
+        }
+    }
+    Ok(twins.into_iter().min().map(|(_, checkpoint)| checkpoint))
 }
 
 /// What keeps `twin` from being the frozen twin of `config`, for one that a person named.

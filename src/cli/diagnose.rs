@@ -4,6 +4,7 @@ use super::results::{self, FailOn, Judged};
 use super::{Show, options};
 use crate::audit::{Auditor, Options};
 use crate::failure::usage;
+use crate::message::tell;
 use crate::verdict::Audit;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -58,7 +59,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     let mut judged = Vec::new();
     for (i, input) in args.inputs.iter().enumerate() {
         if !show.quiet && args.inputs.len() > 1 {
-            eprintln!("{}/{}: {}", i + 1, args.inputs.len(), input.display());
+            tell(format!("{}/{}: {}", i + 1, args.inputs.len(), input.display()));
         }
         let audit = auditor.audit(input)?;
         judged.push(Judged { audit, verdict_file: verdict_file(input, args.out.as_deref()) });

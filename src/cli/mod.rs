@@ -12,11 +12,13 @@ mod report;
 mod results;
 mod train;
 
-use crate::failure::Usage;
+use crate::failure::{Usage, caught};
+use crate::message::tell;
+use crate::shown;
 use crate::train::interrupt;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Done.
@@ -90,26 +92,13 @@ Examples:
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => {
-            let _ = message.print();
-            return ExitCode::from(message.exit_code() as u8);
-        }
+        Err(message) => return ExitCode::from(asked_for(&message)),
     };
     std::panic::set_hook(Box::new(|_| {}));
-    let result = std::panic::catch_unwind(|| run(cli)).unwrap_or_else(|payload| {
-        let text = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        Err(anyhow::anyhow!("a defect of fa-audit, please report it: {text}"))
-    });
-    ExitCode::from(match result {
+    ExitCode::from(match caught(|| run(cli)) {
         Ok(code) => code,
-        // A closed pipe is how `| head` ends.
-        Err(error) if is_closed_pipe(&error) => DONE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell(format!("error: {error:#}"));
             if error.is::<Usage>() { USAGE } else { FAILED }
         }
     })
@@ -136,18 +125,36 @@ fn run(cli: Cli) -> Result<u8> {
     }
 }
 
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+/// Prints what clap has to say, a help text or what is wrong with the flags; the exit code.
+fn asked_for(message: &clap::Error) -> u8 {
+    match message.print() {
+        Err(problem) if message.exit_code() == 0 && problem.kind() != ErrorKind::BrokenPipe => {
+            tell(format!("error: {CANNOT_PRINT}: {problem}"));
+            FAILED
+        }
+        _ => message.exit_code() as u8,
+    }
 }
 
-/// Writes a result to standard output.
+const CANNOT_PRINT: &str = "cannot write to standard output";
+
+/// Writes a result to standard output. One that nobody reads to its end, as `| head` does not, is
+/// none the worse for it.
 fn print(text: &str) -> Result<()> {
+    write_out(&shown::page(text, colour()))
+}
+
+/// As [`print`], for JSON.
+fn print_json(text: &str) -> Result<()> {
+    write_out(&shown::json(text))
+}
+
+fn write_out(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context(CANNOT_PRINT),
+        _ => Ok(()),
+    }
 }
 
 /// Whether results may be coloured.

@@ -6,7 +6,9 @@ use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
 use crate::credit::feedback_hash;
 use crate::data::{self, Dataset, DatasetKind};
-use crate::failure::usage;
+use crate::failure::{caught, usage};
+use crate::files::exists;
+use crate::message::tell;
 use crate::train::checkpoint::{Checkpoint, Progress};
 use crate::train::interrupt;
 use crate::train::lock::Lock;
@@ -46,10 +48,12 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         (RunDir::at(args.out.unwrap_or_else(|| default_directory(&config))), config, None, None)
     };
     if !show.quiet && config.dataset == DatasetKind::Synthetic {
-        eprintln!("data: the embedded synthetic task (--dataset cifar10 for real images)");
+        tell("data: the embedded synthetic task (--dataset cifar10 for real images)");
     }
-    if checkpoint.as_ref().is_some_and(|newest| is_over(&dir, newest)) {
-        eprintln!("{} is finished", dir.path().display());
+    if let Some(newest) = &checkpoint
+        && is_over(&dir, newest)?
+    {
+        tell(format!("{} is finished", dir.path().display()));
         return Ok(DONE);
     }
     let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
@@ -69,18 +73,23 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     match outcome {
         Outcome::Interrupted { epoch } => {
             if !show.quiet {
-                eprintln!(
+                tell(format!(
                     "interrupted in epoch {epoch}, saved; go on: train --out {place} --resume"
-                );
+                ));
             }
             Ok(INTERRUPTED)
         }
         Outcome::Finished { diverged } => {
             if let Some(d) = diverged {
-                eprintln!("the run diverged in epoch {}: {} is {}", d.epoch, d.quantity, d.value.0);
+                tell(format!(
+                    "the run diverged in epoch {}: {} is {}",
+                    d.epoch, d.quantity, d.value.0
+                ));
             }
             if !show.quiet {
-                eprintln!("saved in {place}; audit it: fa-audit diagnose {place}/checkpoint.mpk");
+                tell(format!(
+                    "saved in {place}; audit it: fa-audit diagnose {place}/checkpoint.mpk"
+                ));
             }
             Ok(DONE)
         }
@@ -99,12 +108,12 @@ type Resumed = (RunDir, Config, Option<Checkpoint>, Option<Lock>);
 
 fn resumed(args: &Args, show: Show) -> Result<Resumed> {
     let dir = RunDir::at(args.out.clone().unwrap_or_default());
-    if !dir.can_resume() {
+    if !dir.can_resume()? {
         return Err(usage(format!("--resume: {} holds no run", dir.path().display())));
     }
     let lock = dir.lock()?;
     let path = dir.checkpoint();
-    let checkpoint = if path.exists() { Some(Checkpoint::load(&path)?) } else { None };
+    let checkpoint = if exists(&path)? { Some(Checkpoint::load(&path)?) } else { None };
     if let Some(imported) = checkpoint.as_ref().and_then(|c| c.imported.as_ref()) {
         return Err(usage(format!(
             "--resume: {} was imported from {}, which holds no optimiser state to go on from",
@@ -134,21 +143,22 @@ fn resumed(args: &Args, show: Show) -> Result<Resumed> {
     if !show.quiet {
         let file = dir.metrics_file();
         for what in dropped {
-            eprintln!("{}: {what}: dropped", file.display());
+            tell(format!("{}: {what}: dropped", file.display()));
         }
         if lacks_newest {
             let epoch = progress.epoch;
-            eprintln!("{}: the line of epoch {epoch} is lost: measured again", file.display());
+            tell(format!("{}: the line of epoch {epoch} is lost: measured again", file.display()));
         }
     }
     Ok((dir, asked, checkpoint, Some(lock)))
 }
 
 /// Whether a run has nothing left to do and to write.
-fn is_over(dir: &RunDir, newest: &Checkpoint) -> bool {
+fn is_over(dir: &RunDir, newest: &Checkpoint) -> Result<bool> {
     let epoch = newest.progress.epoch;
-    dir.read_record().is_ok_and(|r| r.status == Status::Finished && r.epoch == epoch)
-        && dir.read_metrics().is_ok_and(|lines| lines.len() == epoch)
+    let record = dir.record()?;
+    let is_finished = record.is_some_and(|r| r.status == Status::Finished && r.epoch == epoch);
+    Ok(is_finished && dir.read_metrics()?.len() == epoch)
 }
 
 struct Training<'a> {
@@ -177,7 +187,7 @@ impl Task for Training<'_> {
             config: config.clone(),
             provenance: Provenance {
                 tool: format!("fa-audit {}", env!("CARGO_PKG_VERSION")),
-                git_revision: revisions(dir),
+                git_revision: revisions(dir)?,
                 burn: backend::BURN_VERSION.into(),
                 backend: config.backend.to_string(),
                 device: format!("{device:?}"),
@@ -201,7 +211,8 @@ impl Task for Training<'_> {
 
         let (quiet, bar) = (self.show.quiet, !self.show.no_progress);
         let reporter = Reporter::new(quiet, bar, config.epochs, session.total_steps());
-        let outcome = session.train(&reporter);
+        // A panic, too, ends in the record.
+        let outcome = caught(|| session.train(&reporter));
         reporter.end();
 
         let (last, outcome) = match (dir.read_metrics(), outcome) {
@@ -230,11 +241,11 @@ impl Task for Training<'_> {
 }
 
 /// The revisions of this program that trained the run in `dir`, this one last.
-fn revisions(dir: &RunDir) -> String {
+fn revisions(dir: &RunDir) -> Result<String> {
     const OWN: &str = env!("FA_AUDIT_GIT_REVISION");
-    match dir.read_record().map(|record| record.provenance.git_revision) {
-        Ok(before) if before.ends_with(OWN) => before,
-        Ok(before) => format!("{before}, {OWN}"),
-        Err(_) => OWN.into(),
-    }
+    Ok(match dir.record()?.map(|record| record.provenance.git_revision) {
+        Some(before) if before.ends_with(OWN) => before,
+        Some(before) => format!("{before}, {OWN}"),
+        None => OWN.into(),
+    })
 }

@@ -4,7 +4,9 @@ use super::grid::differing_keys;
 use super::plan::PlannedRun;
 use crate::config::Config;
 use crate::data::DatasetKind;
+use crate::files::exists;
 use crate::train::run_dir::{Matmul, RunRecord};
+use anyhow::Result;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -34,13 +36,19 @@ struct Group {
 impl Mixture {
     /// What sets the `runs` with results apart, from each other and from the program that is to
     /// train more of them; `None` where nothing does.
-    pub fn of(runs: &[PlannedRun], program: Option<Program>) -> Option<Self> {
-        let records: Vec<(String, RunRecord)> = runs
-            .iter()
+    ///
+    /// # Errors
+    /// Names the file of a run that cannot be read.
+    pub fn of(runs: &[PlannedRun], program: Option<Program>) -> Result<Option<Self>> {
+        let mut records: Vec<(String, RunRecord)> = Vec::new();
+        for run in runs {
             // A run that failed before its first checkpoint has no results.
-            .filter(|run| run.dir.checkpoint().exists())
-            .filter_map(|run| Some((run.name(), run.dir.read_record().ok()?)))
-            .collect();
+            if exists(&run.dir.checkpoint())?
+                && let Some(record) = run.dir.record()?
+            {
+                records.push((run.name(), record));
+            }
+        }
         // Backends that the study's own grid asks for are compared on purpose.
         let backends = runs.iter().map(|run| run.config.backend.word()).collect::<BTreeSet<_>>();
         let mut found = Vec::new();
@@ -56,7 +64,7 @@ impl Mixture {
             group(&mut found, BURN.into(), program.burn.into()).is_ours = true;
         }
         found.retain(|difference: &Difference| difference.groups.len() > 1);
-        (!found.is_empty()).then_some(Self(found))
+        Ok((!found.is_empty()).then_some(Self(found)))
     }
 }
 
@@ -111,11 +119,14 @@ fn group(found: &mut Vec<Difference>, property: String, value: String) -> &mut G
 
 /// A note on runs that were started with other probe or threshold keys than the study has now; such
 /// keys are no part of a run's identity, and a run is judged by its own.
-pub fn other_keys(runs: &[PlannedRun]) -> Option<String> {
+///
+/// # Errors
+/// Names the record that cannot be read.
+pub fn other_keys(runs: &[PlannedRun]) -> Result<Option<String>> {
     let mut keys = BTreeSet::new();
     let mut found = Vec::new();
     for run in runs {
-        let Ok(record) = run.dir.read_record() else { continue };
+        let Some(record) = run.dir.record()? else { continue };
         let mut differ = differing_keys(run.config, &record.config);
         differ.retain(|key| key != "data_dir");
         if !differ.is_empty() {
@@ -123,12 +134,12 @@ pub fn other_keys(runs: &[PlannedRun]) -> Option<String> {
             keys.extend(differ);
         }
     }
-    let first = found.first()?;
+    let Some(first) = found.first() else { return Ok(None) };
     let keys = Vec::from_iter(keys).join(", ");
-    Some(match found.len() {
+    Ok(Some(match found.len() {
         1 => format!("{first} keeps its own {keys}"),
         n => format!("{n} runs, such as {first}, keep their own {keys}"),
-    })
+    }))
 }
 
 impl fmt::Display for Mixture {

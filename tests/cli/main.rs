@@ -4,12 +4,19 @@ mod audit;
 mod bad_input;
 mod common;
 mod faults;
+mod forced;
 #[cfg(unix)]
 mod harried_study;
 mod import;
 #[cfg(unix)]
 mod kills;
+#[cfg(unix)]
+mod looks;
 mod regress;
 mod report;
 mod runs;
+mod strangers;
+#[cfg(unix)]
+mod streams;
 mod traces;
+mod twins;
