@@ -4,8 +4,11 @@
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
 mod kernels;
+mod machine;
 #[cfg(feature = "cuda")]
 mod tf32;
+
+pub use machine::instruction_sets;
 
 pub use kernels::{
     AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift, Shared,

@@ -96,7 +96,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         let (count, place) = (runs.len(), root.display());
         let of = args.shard.map_or(String::new(), |_| format!(" of {} here", mine.len()));
         tell(format!("study {}: {count} runs in {place}, {missing}{of} to train", study.name));
-        note_others(&plan, &root, &runs)?;
+        note_others(&plan, &root, &runs, missing)?;
     }
     let shown = study::Show { messages: !show.quiet, display: !show.no_progress };
     let mut display = Display::new(&mine, estimator, workers, shown)?;
@@ -246,7 +246,7 @@ fn report(failures: &[Failure], aside: bool) -> Result<()> {
 }
 
 /// Mentions what lies in the directory and is not as the study says.
-fn note_others(plan: &StudyFile, root: &Path, runs: &[PlannedRun]) -> Result<()> {
+fn note_others(plan: &StudyFile, root: &Path, runs: &[PlannedRun], missing: usize) -> Result<()> {
     let strangers = plan.strangers(root)?;
     if let Some(first) = strangers.first() {
         let who = match strangers.len() {
@@ -254,6 +254,10 @@ fn note_others(plan: &StudyFile, root: &Path, runs: &[PlannedRun]) -> Result<()>
             n => format!("{n} runs here are not the study's and are left alone, such as {first}"),
         };
         tell(format!("note: {who}"));
+    }
+    let ours = (missing > 0).then(backend::instruction_sets);
+    if let Some(text) = study::other_processors(runs, ours.as_deref())? {
+        tell(format!("note: {text}"));
     }
     if let Some(text) = study::other_keys(runs)? {
         tell(format!("note: {text}"));

@@ -105,6 +105,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<u8> {
+    outlive_limits()?;
     match cli.command {
         Command::Train(args) => train::run(args, cli.show),
         Command::Diagnose(args) => diagnose::run(args, cli.show),
@@ -123,6 +124,20 @@ fn run(cli: Cli) -> Result<u8> {
         }
         Command::Man(args) => man::run(&args, Cli::command()),
     }
+}
+
+/// Where a file reaches the size that `ulimit -f` allows, the write fails, as on a full disk. Without a
+/// handler the system ends the program there.
+#[cfg(unix)]
+fn outlive_limits() -> Result<()> {
+    use signal_hook::{consts::SIGXFSZ, flag::register};
+    let reached = std::sync::Arc::default();
+    register(SIGXFSZ, reached).map(drop).context("cannot catch SIGXFSZ")
+}
+
+#[cfg(not(unix))]
+fn outlive_limits() -> Result<()> {
+    Ok(())
 }
 
 /// Prints what clap has to say, a help text or what is wrong with the flags; the exit code.

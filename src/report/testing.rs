@@ -78,6 +78,7 @@ fn record(config: Config, status: Status, last: Option<EpochMetrics>) -> RunReco
         backend: "flex".into(),
         device: "cpu".into(),
         threads: 1,
+        instruction_sets: Some("x86_64, kernels V3: avx avx2 fma".into()),
         matmul: Matmul::Full,
         data: DataProvenance {
             name: "cifar10".into(),

@@ -2,7 +2,7 @@
 
 use super::grid::differing_keys;
 use super::plan::PlannedRun;
-use crate::config::Config;
+use crate::config::{BackendName, Config};
 use crate::data::DatasetKind;
 use crate::files::exists;
 use crate::train::run_dir::{Matmul, RunRecord};
@@ -115,6 +115,40 @@ fn group(found: &mut Vec<Difference>, property: String, value: String) -> &mut G
         groups.len() - 1
     });
     &mut groups[at]
+}
+
+/// A note on runs that were made on processors of other instruction sets, of each other or than
+/// `ours`, which would train more of them: the same run there gives other last bits.
+///
+/// # Errors
+/// Names the file of a run that cannot be read.
+pub fn other_processors(runs: &[PlannedRun], ours: Option<&str>) -> Result<Option<String>> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for run in runs {
+        // On a GPU the processor does not compute; older records do not say.
+        let Some(RunRecord { config, provenance, .. }) = run.dir.record()? else { continue };
+        let Some(sets) = provenance.instruction_sets else { continue };
+        if config.backend == BackendName::Cuda || !exists(&run.dir.checkpoint())? {
+            continue;
+        }
+        match found.iter_mut().find(|(known, _)| *known == sets) {
+            Some((_, count)) => *count += 1,
+            None => found.push((sets, 1)),
+        }
+    }
+    let here = ours.filter(|ours| found.iter().all(|(known, _)| known != ours));
+    if found.len() + usize::from(here.is_some() && !found.is_empty()) < 2 {
+        return Ok(None);
+    }
+    let mut text =
+        "processors of different instruction sets, which give other last bits:".to_owned();
+    for (sets, count) in found {
+        text += &format!("\n  {sets}: {count} run{}", if count == 1 { "" } else { "s" });
+    }
+    if let Some(here) = here {
+        text += &format!("\n  {here}: this machine");
+    }
+    Ok(Some(text))
 }
 
 /// A note on runs that were started with other probe or threshold keys than the study has now; such

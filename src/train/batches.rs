@@ -2,7 +2,7 @@
 //! same order, to the bit: the draws are made on the host, from streams named after epoch and
 //! batch.
 
-use super::resident::{Plan, Resident, Sample, plan};
+use super::resident::{OnDevice, Plan, Resident, Sample, plan};
 use crate::config::{BackendName, Config, Method};
 use crate::credit::random_target;
 use crate::data::{Augmentation, Batch, Dataset, epoch_order};
@@ -10,13 +10,9 @@ use crate::model::batch_tensors;
 use crate::rng::{self, Stream};
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 use std::ops::Range;
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, Scope};
-
-/// A batch on the device: images [N, 3072] and labels [N].
-pub type OnDevice<B> = (Tensor<B, 2>, Tensor<B, 1, Int>);
 
 /// The batches of a run.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Accuracy and loss on the test set.
 
-use super::batches::OnDevice;
+use super::resident::OnDevice;
 use crate::backend::Differentiable;
 use crate::data::Dataset;
 use crate::model::{Network, batch_tensors, mean_cross_entropy};

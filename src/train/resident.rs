@@ -2,11 +2,13 @@
 //! normalised there, by the same table as on the host, so that its pixels are equal to the bit; what
 //! goes up are five integers an image, for a whole epoch at once.
 
-use super::batches::OnDevice;
 use crate::backend::float_tensor;
 use crate::data::{Augmentation, PADDING, PIXELS, PLANE, SIDE, Split};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Element, Int, Tensor, TensorData};
+
+/// A batch on the device: images [N, 3072] and labels [N].
+pub type OnDevice<B> = (Tensor<B, 2>, Tensor<B, 1, Int>);
 
 /// One image of a batch: which, cut where, mirrored or not, and its label.
 #[derive(Clone, Copy, Debug)]

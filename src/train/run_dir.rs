@@ -67,6 +67,10 @@ pub struct Provenance {
     pub backend: String,
     pub device: String,
     pub threads: usize,
+    /// Of the processor, by which the bits of a run on it are decided; `None` in records from before it
+    /// was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction_sets: Option<String>,
     /// Whether f32 matrix products are computed in full precision, as measured on the device.
     #[serde(default = "full")]
     pub matmul: Matmul,
@@ -133,7 +137,13 @@ impl RunRecord {
         ];
         let quantity = self.diverged.iter_mut().map(|d| &mut d.quantity);
         let files = made.data.files.iter_mut().flat_map(|f| [&mut f.name, &mut f.sha256]);
-        let rest = made.end.iter_mut().chain(&mut made.feedback_hash).chain(&mut made.command_line);
+        let sets = made.instruction_sets.iter_mut();
+        let rest = made
+            .end
+            .iter_mut()
+            .chain(sets)
+            .chain(&mut made.feedback_hash)
+            .chain(&mut made.command_line);
         for word in words.into_iter().chain(files).chain(rest).chain(quantity) {
             *word = shown::line(word);
         }

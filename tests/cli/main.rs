@@ -12,9 +12,12 @@ mod import;
 mod kills;
 #[cfg(unix)]
 mod looks;
+mod machines;
 mod regress;
 mod report;
 mod runs;
+#[cfg(unix)]
+mod sizes;
 mod strangers;
 #[cfg(unix)]
 mod streams;

@@ -1,0 +1,251 @@
+//! A run's life, as `run.json` tells it: opened new or where it stopped, running, and then finished,
+//! interrupted or failed.
+
+use super::checkpoint::{Checkpoint, Progress};
+use super::lock::Lock;
+use super::memory;
+use super::metrics_file::Recovery;
+use super::progress::Reporter;
+use super::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, Status};
+use super::session::{Outcome, Session};
+use crate::backend::{self, Differentiable, Task};
+use crate::config::{self, Config, Layer};
+use crate::credit::feedback_hash;
+use crate::data::Dataset;
+use crate::failure::{caught, usage};
+use crate::files::exists;
+use crate::model::parameter_count;
+use anyhow::{Result, bail};
+use burn::module::Module;
+
+/// A run that is this program's to train: its directory is locked.
+pub struct Run {
+    dir: RunDir,
+    config: Config,
+    newest: Option<Checkpoint>,
+    _lock: Lock,
+}
+
+/// A run that stopped, locked, before it is said with which keys it goes on.
+pub struct Stopped {
+    dir: RunDir,
+    saved: Layer,
+    own: Config,
+    newest: Option<Checkpoint>,
+    lock: Lock,
+}
+
+impl Stopped {
+    /// Takes up the run in `dir`.
+    ///
+    /// # Errors
+    /// A usage error where `dir` holds no run, or one that was imported and so has no optimiser state;
+    /// as [`RunDir::lock`]; or names the file that cannot be read.
+    pub fn open(dir: RunDir) -> Result<Self> {
+        if !dir.can_resume()? {
+            return Err(usage(format!("--resume: {} holds no run", dir.path().display())));
+        }
+        let lock = dir.lock()?;
+        let path = dir.checkpoint();
+        let newest = if exists(&path)? { Some(Checkpoint::load(&path)?) } else { None };
+        if let Some(imported) = newest.as_ref().and_then(|c| c.imported.as_ref()) {
+            return Err(usage(format!(
+                "--resume: {} was imported from {}, which holds no optimiser state to go on from",
+                path.display(),
+                imported.file
+            )));
+        }
+        let saved = Layer::from_file(&dir.config_file())?;
+        let own = config::resolve(std::slice::from_ref(&saved))?;
+        Ok(Self { dir, saved, own, newest, lock })
+    }
+
+    /// The keys of the run's own configuration.
+    pub fn saved(&self) -> &Layer {
+        &self.saved
+    }
+
+    /// Goes on with `config`, which may repeat the run's own but not change it. Lines of
+    /// `metrics.jsonl` that the newest checkpoint does not know are dropped.
+    ///
+    /// # Errors
+    /// A usage error where `config` is another run's; else if the checkpoint is, or if the metrics
+    /// cannot be read or written.
+    pub fn go_on(self, config: Config) -> Result<(Run, Recovery)> {
+        let Self { dir, own, newest, lock, .. } = self;
+        if config.hash() != own.hash() {
+            return Err(usage(format!(
+                "--resume: the flags ask for another run than the one in {} (its configuration is {})",
+                dir.path().display(),
+                dir.config_file().display()
+            )));
+        }
+        if newest.as_ref().is_some_and(|newest| newest.config.hash() != own.hash()) {
+            bail!(
+                "{} is of another run than {}",
+                dir.checkpoint().display(),
+                dir.config_file().display()
+            );
+        }
+        let start = Progress::default();
+        let recovery = dir.recover_metrics(newest.as_ref().map_or(&start, |c| &c.progress))?;
+        Ok((Run { dir, config, newest, _lock: lock }, recovery))
+    }
+}
+
+impl Run {
+    /// A new run in `dir`; with `force` in place of the one that is there.
+    ///
+    /// # Errors
+    /// As [`RunDir::create`]; or if the configuration cannot be written.
+    pub fn create(dir: RunDir, config: Config, force: bool) -> Result<Self> {
+        let lock = dir.create(force)?;
+        dir.write_config(&config)?;
+        Ok(Self { dir, config, newest: None, _lock: lock })
+    }
+
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Finished epochs, as the newest checkpoint has them.
+    pub fn epoch(&self) -> usize {
+        self.newest.as_ref().map_or(0, |c| c.progress.epoch)
+    }
+
+    /// Whether nothing is left to do and to write.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn is_over(&self) -> Result<bool> {
+        let epoch = self.epoch();
+        let record = self.dir.record()?;
+        let is_finished = record.is_some_and(|r| r.status == Status::Finished && r.epoch == epoch);
+        Ok(self.newest.is_some() && is_finished && self.dir.read_metrics()?.len() == epoch)
+    }
+
+    /// Trains to the end or an interruption, and records how it ended. `reporter` is made for this
+    /// many epochs and steps.
+    ///
+    /// # Errors
+    /// As [`Session::train`], and where the network does not fit the memory; `run.json` then holds the
+    /// message. Or if a record cannot be read or written.
+    pub fn train(
+        &self,
+        data: &Dataset,
+        reporter: impl FnOnce(usize, u64) -> Reporter,
+    ) -> Result<Outcome> {
+        backend::run(&self.config, Training { run: self, data, reporter })
+    }
+}
+
+struct Training<'a, R> {
+    run: &'a Run,
+    data: &'a Dataset,
+    reporter: R,
+}
+
+impl<R: FnOnce(usize, u64) -> Reporter> Task for Training<'_, R> {
+    type Output = Outcome;
+
+    fn run<B: Differentiable>(self, device: B::Device) -> Result<Outcome> {
+        let Self { run, data, reporter } = self;
+        let Run { dir, config, newest, .. } = run;
+        let mut record = running::<B>(run, data, &device)?;
+        // A panic, too, ends in the record.
+        let outcome = caught(|| {
+            memory::ensure_network_fits(config)?;
+            let mut session = match newest {
+                Some(c) => Session::<B>::resume(config, data, dir, device, c)?,
+                None => Session::<B>::start(config, data, dir, device)?,
+            };
+            let feedback = session.feedback();
+            let hash = (!feedback.is_empty()).then(|| feedback_hash(feedback));
+            record.provenance.feedback_hash = hash;
+            record.provenance.parameters = session.net().num_params();
+            dir.write_record(&record)?;
+
+            let reporter = reporter(config.epochs, session.total_steps());
+            let outcome = session.train(&reporter);
+            reporter.end();
+            outcome
+        });
+
+        let (last, outcome) = match (dir.read_metrics(), outcome) {
+            (Ok(mut lines), outcome) => (lines.pop(), outcome),
+            (Err(error), Ok(_)) => (None, Err(error)),
+            // What ended the training comes first.
+            (Err(_), Err(first)) => (None, Err(first)),
+        };
+        record.last = last;
+        record.epoch = record.last.as_ref().map_or(0, |m| m.epoch);
+        end(&mut record, &outcome);
+        let written = dir.write_record(&record);
+        outcome.and_then(|outcome| written.map(|()| outcome))
+    }
+}
+
+/// The record of a run that begins or goes on, as far as it is known before the network is built.
+fn running<B: Differentiable>(run: &Run, data: &Dataset, device: &B::Device) -> Result<RunRecord> {
+    let config = &run.config;
+    let exact = backend::matmul_is_exact::<B>(device);
+    let before = run.dir.record()?.map(|record| record.provenance);
+    let parameters = parameter_count(config, data.provenance.classes);
+    Ok(RunRecord {
+        schema: RUN_SCHEMA.into(),
+        status: Status::Running,
+        config: config.clone(),
+        provenance: Provenance {
+            tool: format!("fa-audit {}", env!("CARGO_PKG_VERSION")),
+            git_revision: revisions(before.as_ref()),
+            burn: backend::BURN_VERSION.into(),
+            backend: config.backend.to_string(),
+            device: format!("{device:?}"),
+            threads: config.threads,
+            instruction_sets: Some(backend::instruction_sets()),
+            matmul: if exact { Matmul::Full } else { Matmul::Reduced },
+            data: data.provenance.clone(),
+            config_hash: config.hash(),
+            seed: config.seed,
+            feedback_hash: before.and_then(|p| p.feedback_hash),
+            parameters: usize::try_from(parameters).unwrap_or(usize::MAX),
+            command_line: std::env::args_os().map(|a| a.to_string_lossy().into()).collect(),
+            start: crate::now(),
+            end: None,
+        },
+        epoch: run.epoch(),
+        last: None,
+        diverged: None,
+        error: None,
+    })
+}
+
+/// Records how the run ended.
+fn end(record: &mut RunRecord, outcome: &Result<Outcome>) {
+    record.provenance.end = Some(crate::now());
+    match outcome {
+        Ok(Outcome::Finished { diverged }) => {
+            record.status = Status::Finished;
+            record.diverged = diverged.clone();
+        }
+        Ok(Outcome::Interrupted { .. }) => record.status = Status::Interrupted,
+        Err(error) => {
+            record.status = Status::Failed;
+            record.error = Some(format!("{error:#}"));
+        }
+    }
+}
+
+/// The revisions of this program that trained the run, this one last.
+fn revisions(before: Option<&Provenance>) -> String {
+    const OWN: &str = env!("FA_AUDIT_GIT_REVISION");
+    match before.map(|p| p.git_revision.as_str()) {
+        Some(before) if before.ends_with(OWN) => before.into(),
+        Some(before) => format!("{before}, {OWN}"),
+        None => OWN.into(),
+    }
+}
