@@ -12,14 +12,14 @@ use fa_audit::audit::double::descent;
 use fa_audit::audit::rerun::Rerun;
 use fa_audit::backend::{self, Differentiable, Task};
 use fa_audit::config::{Config, Method};
-use fa_audit::credit::Rule;
 use fa_audit::data::Dataset;
 use fa_audit::diagnostics::{aggregation, clamp, common_mode};
-use fa_audit::model::{NamedTensors, Net as Network, assign, batch_tensors, export};
-use fa_audit::probe::{Probe, forward_and_back, probe};
-use fa_audit::train::checkpoint::{Checkpoint, unpack};
+use fa_audit::learn::{Trainee, forward_and_back};
+use fa_audit::model::batch_tensors;
+use fa_audit::probe::{Probe, evaluation_batch, probe};
+use fa_audit::train::Session;
+use fa_audit::train::checkpoint::Checkpoint;
 use fa_audit::train::run_dir::RunDir;
-use fa_audit::train::{Session, Trainee};
 
 fn main() {
     divan::main();
@@ -82,7 +82,7 @@ mod audit {
         bench_single(bencher, what);
     }
 
-    #[divan::bench(args = Double::ALL, ignore = !cfg!(feature = "ndarray"))]
+    #[divan::bench(args = Double::ALL)]
     fn double(bencher: Bencher, what: Double) {
         bench_double(bencher, what);
     }
@@ -115,17 +115,17 @@ impl Single {
 
     fn measure<B: Differentiable>(self, subject: &Subject<B>, probed: &Probe<B>) {
         let Subject { trainee, config, data, device, .. } = subject;
-        let rerun = || Rerun::new(trainee.net(), &trainee.rule, config, data, device);
+        let rerun = || Rerun::new(trainee, config, data, device);
         match self {
             Self::Probe => {
-                let again = probe(trainee.net(), &trainee.rule, config, data, device);
+                let again = probe(trainee, config, data, device);
                 black_box(again.expect("a probe").trace);
             }
             Self::Null => {
                 black_box(controls::null(subject, probed).expect("null draws").ok());
             }
             Self::Rank => {
-                black_box(controls::ranks(subject, probed).ok());
+                black_box(controls::ranks(subject, probed).expect("whole tensors").ok());
             }
             Self::Perturbation => {
                 let (directions, epsilon) =
@@ -162,27 +162,27 @@ impl Double {
 
     fn measure<B: Differentiable>(
         self,
-        net: &Network<B>,
-        rule: &Rule<B::InnerBackend>,
+        trainee: &Trainee<B>,
         config: &Config,
         data: &Dataset,
         device: &B::Device,
     ) {
-        let rerun = || Rerun::new(net, rule, config, data, device);
+        let rerun = || Rerun::new(trainee, config, data, device);
         match self {
             Self::Shadow => {
-                let frozen = net.clone().no_grad();
-                let size = config.probe_batch_size;
-                for k in 0..config.control_samples / size {
-                    let batch = data.test_batch(k * size..(k + 1) * size);
+                let frozen = trainee.net().clone().no_grad();
+                let objective = config.objective;
+                for k in 0..config.control_samples / config.probe_batch_size {
+                    let batch = evaluation_batch(config, data, k);
                     let (images, labels) = batch_tensors::<B>(batch, device);
-                    black_box(forward_and_back(&frozen, images, labels).gradient);
+                    let pass = trainee.pass();
+                    black_box(forward_and_back(&frozen, pass, objective, images, labels).gradient);
                 }
             }
             Self::Descent => {
                 let batch = data.test_batch(0..config.control_samples);
                 let (images, labels) = batch_tensors::<B>(batch, device);
-                black_box(descent(net, rule, config, images, labels));
+                black_box(descent(trainee, config, images, labels));
             }
             Self::Perturbation => {
                 let (directions, epsilon) =
@@ -233,17 +233,16 @@ fn bench_single(bencher: Bencher, what: Single) {
 
         fn run<B: Differentiable>(self, device: B::Device) -> Result<()> {
             let Self { bencher, what, config, data, checkpoint } = self;
-            let trainee = &Trainee::<B>::from_checkpoint(checkpoint, &device)?;
-            let parameters = &export(trainee.net());
+            let trainee = &checkpoint.trainee::<B>(&device)?;
             let subject = Subject {
                 trainee,
-                parameters,
+                checkpoint,
                 config,
                 data,
                 device: &device,
                 start_is_known: true,
             };
-            let probed = probe(trainee.net(), &trainee.rule, config, data, &device)?;
+            let probed = probe(trainee, config, data, &device)?;
             bencher.bench_local(|| what.measure(&subject, &probed));
             Ok(())
         }
@@ -259,24 +258,19 @@ fn bench_double(bencher: Bencher, what: Double) {
         what: Double,
         config: &'a Config,
         data: &'a Dataset,
-        parameters: NamedTensors,
-        feedback: NamedTensors,
+        checkpoint: &'a Checkpoint,
     }
     impl Task for Measurement<'_, '_> {
         type Output = ();
 
         fn run<B: Differentiable>(self, device: B::Device) -> Result<()> {
-            let Self { bencher, what, config, data, parameters, feedback } = self;
-            let classes = data.provenance.classes;
-            let net = assign(Network::<B>::new(config, classes, &device), &parameters)?;
-            let rule = Rule::from_named(config, classes, &feedback, &device)?;
-            bencher.bench_local(|| what.measure(&net, &rule, config, data, &device));
+            let Self { bencher, what, config, data, checkpoint } = self;
+            let trainee = checkpoint.trainee::<B>(&device)?;
+            bencher.bench_local(|| what.measure(&trainee, config, data, &device));
             Ok(())
         }
     }
     let (config, data, checkpoint) = &trained().expect("a trained network");
-    let parameters = unpack(&checkpoint.parameters).expect("parameters");
-    let feedback = unpack(&checkpoint.feedback).expect("feedback");
-    let task = Measurement { bencher, what, config, data, parameters, feedback };
+    let task = Measurement { bencher, what, config, data, checkpoint };
     backend::run_in_f64(task).context("a build with f64").flatten().expect("a control");
 }

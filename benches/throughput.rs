@@ -213,14 +213,14 @@ impl<'a, B: Differentiable> Training<'a, B> {
 /// The state with the linear layers of all blocks `factor` times as large: their hidden states grow
 /// by its square.
 fn exploded(state: Checkpoint, factor: f64) -> Result<Checkpoint> {
-    let mut parameters = unpack(&state.parameters)?;
+    let mut parameters = unpack(&state.network)?;
     for (name, data) in &mut parameters {
         if name.starts_with("blocks.") && name.contains(".linear") {
             let scaled = data.iter::<f32>().map(|v| v * factor as f32).collect();
             *data = TensorData::new::<f32, _>(scaled, data.shape.clone());
         }
     }
-    Ok(Checkpoint { parameters: pack(&parameters), ..state })
+    Ok(Checkpoint { network: pack(&parameters), ..state })
 }
 
 /// The most memory that this process has held, VmHWM, in MB (10⁶ bytes).

@@ -3,7 +3,7 @@
 //! The way of the data, which is also the direction of the imports:
 //!
 //! ```text
-//! config ─► data ─► train (model × credit rule × optimiser) ─► checkpoint.mpk
+//! config ─► data ─► train (model × learner × update rule) ─► checkpoint.mpk
 //!                                                                   │
 //!             probe: checkpoint × evaluation batches                ▼
 //!                                        LayerTrace (plain host arrays)
@@ -17,12 +17,12 @@
 //! | module | what lives there, and nothing else |
 //! |---|---|
 //! | [`cli`] | what was typed, one file a subcommand, each a short story that calls the rest; exit codes |
-//! | [`config`] | the resolved, validated configuration; defaults beside their meaning and source |
+//! | [`config`] | the resolved, validated configuration: one table of its keys, each with its meaning, default, range and roles; what a run is named by |
 //! | [`rng`] | random streams derived from (seed, name); no global seed |
 //! | [`data`] | datasets as host bytes: CIFAR readers, the synthetic teacher; augmentation; batches |
-//! | [`model`] | `embed → blocks → readout` networks, one file each, their named parameters, the loss |
-//! | [`credit`] | one file a credit rule: the equation on top, the rule below |
-//! | [`train`] | the step, the loop, where its batches come from, optimiser groups, schedule, checkpoint, run directory |
+//! | [`model`] | `embed → blocks → readout` networks, one file each, what a pass through them carries, their named parameters, the objective |
+//! | [`learn`] | what makes gradients of a batch: three families, one file a rule with its equation and identity card on top |
+//! | [`train`] | the loop, where its batches come from, update rules, schedule, checkpoint, run directory |
 //! | [`import`] | PyTorch state dicts as checkpoints: readers for untrusted files, names, shapes |
 //! | [`probe`] | runs a network over evaluation batches and fills a `LayerTrace` |
 //! | [`trace`] | `LayerTrace`: the one place where the two worlds meet; trace files of other programs |
@@ -35,7 +35,7 @@
 //! | `message` | what is said on standard error, which never ends the work |
 //! | `shown` | text that others wrote, made safe to show |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
-//! | `tables` | the lists to which a credit rule, a network or a control is added by one line |
+//! | `tables` | the lists to which a rule, a network or a control is added by one line |
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
 //! | [`report`] | one result, one small file a format |
@@ -50,12 +50,12 @@ pub mod audit;
 pub mod backend;
 pub mod cli;
 pub mod config;
-pub mod credit;
 pub mod data;
 pub mod diagnostics;
 pub mod failure;
 pub mod files;
 pub mod import;
+pub mod learn;
 mod message;
 pub mod model;
 pub mod number;

@@ -1,18 +1,34 @@
-//! What takes one new file and one line: the line is written here (`data/guide/extending.md`).
+//! What takes one new file and one line beside its `mod`: the line is written here
+//! (`data/guide/extending.md`).
 //!
 //! A table is a macro that hands its lines to another, which makes of them what the program needs a
-//! list for: the words of configurations, the modules, the dispatch. It stands below every module
-//! that reads it.
+//! list for: the words of configurations and the dispatch. It stands below every module that reads
+//! it.
 
-/// The credit rules beside backpropagation, which has no credits: `Variant = "word" in file`, the
-/// file in `src/credit`, where the type of the variant's name implements `CreditRule`.
-macro_rules! credit_rules {
+/// The rules that train a network: `Variant = "word": family in file`, the file in `src/learn`, where
+/// the type of the variant's name implements `Rule` and the trait of its family, `LocalRule` or
+/// `ExactRule`.
+macro_rules! rules {
     ($make:ident) => {
         $make! {
+            /// Backpropagation: the exact gradient everywhere.
+            Bp = "bp": exact in bp,
             /// Block-wise feedback alignment (protocol §2.2).
-            Fa = "fa" in fa,
+            Fa = "fa": local in fa,
             /// Direct feedback alignment (protocol §2.1).
-            Dfa = "dfa" in dfa,
+            Dfa = "dfa": local in dfa,
+            /// Direct random target projection (Frenkel, Lefebvre & Bol 2021).
+            Drtp = "drtp": local in drtp,
+            /// Layer-wise feedback alignment (Lillicrap et al. 2016; protocol §11).
+            LayerFa = "layer-fa": exact in layer_fa,
+            /// Uniform sign-symmetry (Liao, Leibo & Poggio 2016; protocol §11).
+            Usf = "usf": exact in sign_symmetry,
+            /// Batch-wise random magnitude sign-symmetry (Moskovitz et al. 2018; protocol §11).
+            Brsf = "brsf": exact in sign_symmetry,
+            /// Fixed random magnitude sign-symmetry (Moskovitz et al. 2018; protocol §11).
+            Frsf = "frsf": exact in sign_symmetry,
+            /// Kolen–Pollack learning (Akrout et al. 2019; protocol §11).
+            KolenPollack = "kolen-pollack": exact in kolen_pollack,
         }
     };
 }
@@ -38,7 +54,7 @@ macro_rules! layered_controls {
     };
 }
 
-pub(crate) use {credit_rules, layered_controls, networks};
+pub(crate) use {layered_controls, networks, rules};
 
 #[cfg(test)]
 mod tests {
@@ -48,6 +64,7 @@ mod tests {
         let guide = include_str!("../data/guide/extending.md");
         for example in [
             include_str!("../data/guide/examples/sdfa.rs"),
+            include_str!("../data/guide/examples/learned_dfa.rs"),
             include_str!("../data/guide/examples/res_linear.rs"),
             include_str!("../data/guide/examples/sign_agreement.rs"),
         ] {

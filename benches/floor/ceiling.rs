@@ -1,8 +1,7 @@
-//! What this machine can do on one thread: matrix products by the `faer` crate, and memory.
+//! What this machine can do on one thread: matrix products by the crates that the flex backend's go to,
+//! called directly, and memory.
 
 use super::work::{Product, Role};
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -20,22 +19,100 @@ fn best(seconds: f64, mut f: impl FnMut()) -> f64 {
     best
 }
 
+/// Values in row-major order, or the transpose of such a matrix.
+struct Operand {
+    values: Vec<f32>,
+    /// From row to row and from column to column.
+    strides: [isize; 2],
+}
+
+impl Operand {
+    fn plain(value: f32, rows: usize, columns: usize) -> Self {
+        Self { values: vec![value; rows * columns], strides: [columns as isize, 1] }
+    }
+
+    fn transposed(value: f32, rows: usize, columns: usize) -> Self {
+        let Self { values, strides: [down, right] } = Self::plain(value, columns, rows);
+        Self { values, strides: [right, down] }
+    }
+}
+
+/// c = a b of a [m, k] and b [k, n].
+#[cfg(target_arch = "x86_64")]
+fn multiply(c: &mut [f32], a: &Operand, b: &Operand, [m, k, n]: [usize; 3]) {
+    use private_gemm_x86::{Accum, DType, DstKind, IType, InstrSet, gemm};
+    use std::ptr::null;
+    let set = if is_x86_feature_detected!("avx512f") {
+        InstrSet::Avx512
+    } else {
+        assert!(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"));
+        InstrSet::Avx256
+    };
+    assert_eq!([c.len(), a.values.len(), b.values.len()], [m * n, m * k, k * n]);
+    let ([a_down, a_right], [b_down, b_right]) = (a.strides, b.strides);
+    let (a, b, c) = (a.values.as_ptr().cast(), b.values.as_ptr().cast(), c.as_mut_ptr().cast());
+    let scale = &raw const 1f32;
+    // SAFETY: the processor has `set`, and the strides reach every value of the three and none beside.
+    unsafe {
+        gemm(
+            DType::F32,
+            IType::U64,
+            set,
+            m,
+            n,
+            k,
+            c,
+            n as isize,
+            1,
+            null(),
+            null(),
+            DstKind::Full,
+            Accum::Replace,
+            a,
+            a_down,
+            a_right,
+            false,
+            null(),
+            0,
+            b,
+            b_down,
+            b_right,
+            false,
+            scale.cast(),
+            1,
+        );
+    }
+}
+
+/// c = a b of a [m, k] and b [k, n].
+#[cfg(not(target_arch = "x86_64"))]
+fn multiply(c: &mut [f32], a: &Operand, b: &Operand, [m, k, n]: [usize; 3]) {
+    assert_eq!([c.len(), a.values.len(), b.values.len()], [m * n, m * k, k * n]);
+    let ([a_down, a_right], [b_down, b_right]) = (a.strides, b.strides);
+    let (a, b, c) = (a.values.as_ptr(), b.values.as_ptr(), c.as_mut_ptr());
+    let (down, alone) = (n as isize, gemm::Parallelism::None);
+    // SAFETY: the strides reach every value of the three and none beside.
+    unsafe {
+        gemm::gemm(
+            m, n, k, c, 1, down, false, a, a_right, a_down, b, b_right, b_down, 1.0, 1.0, false,
+            false, false, alone,
+        );
+    }
+}
+
 /// Seconds of one of the products `p`.
 pub fn product(p: &Product, seconds: f64) -> f64 {
     let Product { role, m, k, n, .. } = *p;
-    let (a, b, mut c) = (vec![0.5f32; m * k], vec![0.25f32; k * n], vec![0f32; m * n]);
     let a = match role {
-        Role::Weight => MatRef::from_row_major_slice(&a, k, m).transpose(),
-        _ => MatRef::from_row_major_slice(&a, m, k),
+        Role::Weight => Operand::transposed(0.5, m, k),
+        _ => Operand::plain(0.5, m, k),
     };
     let b = match role {
-        Role::Input => MatRef::from_row_major_slice(&b, n, k).transpose(),
-        _ => MatRef::from_row_major_slice(&b, k, n),
+        Role::Input => Operand::transposed(0.25, k, n),
+        _ => Operand::plain(0.25, k, n),
     };
-    best(seconds, || {
-        let c = MatMut::from_row_major_slice_mut(black_box(&mut c), m, n);
-        matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
-    })
+    let mut c = vec![0f32; m * n];
+    best(seconds, || multiply(black_box(&mut c), &a, &b, [m, k, n]))
 }
 
 /// Operations a second of a product too large for its operands' movement to matter.

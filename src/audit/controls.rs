@@ -6,7 +6,6 @@ use super::rerun::Rerun;
 use crate::backend;
 use crate::backend::Differentiable;
 use crate::config::Config;
-use crate::credit::{Feedback, Rule};
 use crate::data::Dataset;
 use crate::diagnostics::controls::{Control, Controls, Layered};
 use crate::diagnostics::cosine::per_layer;
@@ -17,17 +16,20 @@ use crate::diagnostics::perturbation::{PerturbationPairs, perturbation};
 use crate::diagnostics::rank::{Ranks, rank, ranks_of_trace};
 use crate::diagnostics::shadow::{Pair, Shadow, shadow};
 use crate::diagnostics::{Unmeasured, aggregation, clamp, common_mode};
-use crate::model::{NamedTensors, Net, export};
-use crate::probe::{Probe, to_matrix};
+use crate::learn::Trainee;
+use crate::model::{Net, batch_tensors, export};
+use crate::probe::{Probe, credit, evaluation_batch};
 use crate::rng;
-use crate::train::Trainee;
+use crate::train::checkpoint::{Checkpoint, unpack};
 use anyhow::Result;
+use burn::module::Module;
 use rand::Rng as _;
 
 /// The checkpoint whose controls are wanted.
 pub struct Subject<'a, B: Differentiable> {
     pub trainee: &'a Trainee<B>,
-    pub parameters: &'a NamedTensors,
+    /// That the trainee comes from.
+    pub checkpoint: &'a Checkpoint,
     pub config: &'a Config,
     pub data: &'a Dataset,
     pub device: &'a B::Device,
@@ -42,7 +44,7 @@ pub struct Subject<'a, B: Differentiable> {
 pub fn controls<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Result<Controls> {
     let Subject { trainee, config, data, device, .. } = subject;
     let null = null(subject, probe)?;
-    let rerun = Rerun::new(trainee.net(), &trainee.rule, config, data, device);
+    let rerun = Rerun::new(trainee, config, data, device);
     let correlation = |pairs: &[PerturbationPairs], precision| {
         let (epsilon, directions) = (config.perturbation_epsilon, config.perturbation_directions);
         Control::Found(perturbation(pairs, epsilon, directions, rerun.samples(), precision))
@@ -61,7 +63,7 @@ pub fn controls<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Re
             )
         }
         None => {
-            let why = "this build has no f64 backend: build it with `--features ndarray`";
+            let why = "this build has no f64 backend: build it with `--features flex`";
             let nudging = nudging(&rerun.nudged(step), step);
             (single.clone(), nudging, Control::missing(why), Control::missing(why))
         }
@@ -75,7 +77,7 @@ pub fn controls<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Re
         common_mode: common_mode::common_mode(&probe.trace).into(),
         clamp: clamp::clamp(&probe.trace).into(),
         aggregation: aggregation::aggregation(&probe.trace, null.as_ref().ok()).into(),
-        rank: ranks(subject, probe).into(),
+        rank: ranks(subject, probe)?.into(),
         layered: Layered::of(&probe.trace),
         null: null.into(),
     })
@@ -91,19 +93,18 @@ pub fn null<B: Differentiable>(
     probe: &Probe<B>,
 ) -> Result<Result<NullCalibration, Unmeasured>> {
     let Subject { trainee, config, data, device, .. } = subject;
-    if trainee.feedback.is_empty() {
-        return Ok(Err(Unmeasured::NoFeedback));
-    }
+    let net = trainee.net().clone().no_grad();
+    let classes = data.provenance.classes;
     let mut trace = probe.trace.clone();
     let mut draws = Vec::with_capacity(config.null_draws);
     for draw in 0..config.null_draws {
         let seed = rng::stream(config.seed, &format!("control/null/{draw}")).next_u64();
-        let classes = data.provenance.classes;
-        let fresh = Feedback::<B::InnerBackend>::draw(config, classes, seed);
-        let rule = Rule::from_named(config, classes, &fresh, *device)?;
-        for (batch, known) in trace.batches.iter_mut().zip(&probe.known) {
-            let credit = rule.credit(known).map(|c| c.layers.into_iter().map(to_matrix));
-            batch.credit = credit.map(Iterator::collect);
+        let Some(fresh) = trainee.learner.redrawn(config, classes, seed, device)? else {
+            return Ok(Err(Unmeasured::NoFeedback));
+        };
+        for (k, (batch, known)) in trace.batches.iter_mut().zip(&probe.known).enumerate() {
+            let again = || batch_tensors::<B>(evaluation_batch(config, data, k), device);
+            batch.credit = credit(trainee, &fresh, &net, config.measure, known, again);
         }
         match per_layer(&trace) {
             Ok(values) => draws.push(values),
@@ -114,11 +115,10 @@ pub fn null<B: Differentiable>(
 }
 
 fn in_double<B: Differentiable>(subject: &Subject<B>, probe: &Probe<B>) -> Option<Result<Doubles>> {
-    let Subject { trainee, parameters, config, data, .. } = subject;
+    let Subject { checkpoint, config, data, .. } = subject;
     let batches = config.control_samples.div_ceil(config.probe_batch_size);
     let batches = batches.min(probe.trace.batches.len());
-    let feedback = &trainee.feedback;
-    backend::run_in_f64(InDouble { config, data, parameters, feedback, batches })
+    backend::run_in_f64(InDouble { config, data, checkpoint, batches })
 }
 
 fn shadowed<B: Differentiable>(probe: &Probe<B>, doubles: &Doubles) -> Control<Shadow> {
@@ -143,25 +143,29 @@ fn descended(config: &Config, doubles: &Doubles) -> Control<Descent> {
 /// each weight matrix's change since then.
 ///
 /// # Errors
-/// What of the trace is missing.
+/// If a tensor of the checkpoint does not fill its shape. The inner one says what of the trace is
+/// missing.
 pub fn ranks<B: Differentiable>(
     subject: &Subject<B>,
     probe: &Probe<B>,
-) -> Result<Ranks, Unmeasured> {
-    let Subject { parameters, config, data, device, .. } = subject;
-    let mut matrices = ranks_of_trace(&probe.trace)?;
+) -> Result<Result<Ranks, Unmeasured>> {
+    let Subject { checkpoint, config, data, device, .. } = subject;
+    let mut matrices = match ranks_of_trace(&probe.trace) {
+        Ok(matrices) => matrices,
+        Err(unmeasured) => return Ok(Err(unmeasured)),
+    };
     if !subject.start_is_known {
-        return Ok(Ranks { matrices });
+        return Ok(Ok(Ranks { matrices }));
     }
     let initial = export(&Net::<B>::new(config, data.provenance.classes, device));
-    for (name, after) in parameters.iter() {
+    for (name, after) in unpack(&checkpoint.network)?.iter() {
         let Some(before) = initial.get(name) else { continue };
         let [rows, cols] = after.shape[..] else { continue };
         let change: Vec<f64> =
             after.iter::<f64>().zip(before.iter::<f64>()).map(|(a, b)| a - b).collect();
         matrices.push(rank(&format!("W_T − W_0 of {name}"), rows, cols, &change));
     }
-    Ok(Ranks { matrices })
+    Ok(Ok(Ranks { matrices }))
 }
 
 #[cfg(test)]

@@ -3,31 +3,29 @@
 //! hidden states.
 
 use super::rerun::Rerun;
-use crate::backend::{Differentiable, Task};
-use crate::config::Config;
-use crate::credit::Rule;
+use crate::backend::{Differentiable, Task, scalar};
+use crate::config::{Base, Config};
 use crate::data::Dataset;
 use crate::diagnostics::descent::BlockSteps;
 use crate::diagnostics::nudging::NudgedLosses;
 use crate::diagnostics::perturbation::PerturbationPairs;
+use crate::learn::{Gradients, Learner, Own, Settings, Trainee, Turn, forward_and_back};
 use crate::model::{
-    Change, NamedTensors, Net, Network, Part, assign, batch_tensors, export, map_named,
-    mean_cross_entropy,
+    Change, NamedTensors, Net, Network, Part, Pass, batch_tensors, export, map_named,
 };
-use crate::probe::{forward_and_back, select};
-use crate::train::{Gradients, StepOptions, step};
+use crate::probe::{evaluation_batch, select};
+use crate::train::checkpoint::Checkpoint;
 use anyhow::Result;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
-use burn::tensor::{ElementConversion, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use std::collections::BTreeMap;
 
 /// What a checkpoint and its data show in double precision.
 pub struct InDouble<'a> {
     pub config: &'a Config,
     pub data: &'a Dataset,
-    pub parameters: &'a NamedTensors,
-    pub feedback: &'a NamedTensors,
+    pub checkpoint: &'a Checkpoint,
     /// Evaluation batches whose reference gradient is shadowed.
     pub batches: usize,
 }
@@ -49,26 +47,24 @@ impl Task for InDouble<'_> {
     type Output = Doubles;
 
     fn run<B: Differentiable>(self, device: B::Device) -> Result<Doubles> {
-        let Self { config, data, parameters, feedback, batches } = self;
-        let classes = data.provenance.classes;
-        let net = assign(Net::<B>::new(config, classes, &device), parameters)?;
-        let rule = Rule::from_named(config, classes, feedback, &device)?;
+        let Self { config, data, checkpoint, batches } = self;
+        let trainee = checkpoint.trainee::<B>(&device)?;
 
-        let size = config.probe_batch_size;
-        let frozen = net.clone().no_grad();
+        let frozen = trainee.net().clone().no_grad();
+        let objective = trainee.learner.settings().objective;
         let shadow = |k: usize| {
-            let batch = data.test_batch(k * size..(k + 1) * size);
+            let batch = evaluation_batch(config, data, k);
             let (images, labels) = batch_tensors::<B>(batch, &device);
-            let reference = forward_and_back(&frozen, images, labels);
+            let reference = forward_and_back(&frozen, trainee.pass(), objective, images, labels);
             let host = |g| to_f64(select(g, config.measure));
             reference.gradient.into_iter().map(host).collect()
         };
         let gradient = (0..batches).map(shadow).collect();
 
-        let rerun = Rerun::new(&net, &rule, config, data, &device);
+        let rerun = Rerun::new(&trainee, config, data, &device);
         let samples = rerun.samples();
         let (images, labels) = batch_tensors::<B>(data.test_batch(0..samples), &device);
-        let steps = descent(&net, &rule, config, images, labels);
+        let steps = descent(&trainee, config, images, labels);
         let (directions, epsilon) = (config.perturbation_directions, config.perturbation_epsilon);
         Ok(Doubles {
             gradient,
@@ -84,20 +80,23 @@ impl Task for InDouble<'_> {
 /// and along backpropagation's, both of length `descent_step` · ‖θ_l‖ and measured on the samples
 /// that gave the updates.
 pub fn descent<B: Differentiable>(
-    net: &Net<B>,
-    rule: &Rule<B::InnerBackend>,
+    trainee: &Trainee<B>,
     config: &Config,
     images: Tensor<B, 2>,
     labels: Tensor<B, 1, Int>,
 ) -> Vec<BlockSteps> {
-    let options = StepOptions::of(config);
-    let without_penalty = StepOptions { penalty: 0.0, ..options };
-    let method = step(net, rule, images.clone(), labels.clone(), &options).gradients;
-    let exact = step(net, &Rule::Bp, images.clone(), labels.clone(), &without_penalty).gradients;
+    let net = trainee.net();
+    let turn = Turn::measuring(config.seed);
+    let method = trainee.learn(images.clone(), labels.clone(), turn).network;
+    let without_penalty = Settings { penalty: 0.0, ..*trainee.learner.settings() };
+    let bp = Learner::new(Base::Bp, without_penalty, Own::none());
+    let exact = bp.learn(net, &trainee.buffers, images.clone(), labels.clone(), turn).network;
     let (images, labels) = (images.inner(), labels.inner());
     let loss = |net: &Net<B::InnerBackend>| -> f64 {
-        let logits = net.logits_from(0, net.embed(images.clone()));
-        mean_cross_entropy(logits, labels.clone()).into_scalar().elem()
+        let pass = &mut Pass::eval(&trainee.buffers);
+        let hidden = net.embed(images.clone(), pass);
+        let outputs = net.outputs_from(0, hidden, pass);
+        scalar(without_penalty.objective.mean_loss(outputs, labels.clone()))
     };
     let inner = net.valid();
     let before = loss(&inner);
@@ -132,7 +131,7 @@ fn in_block<B: Differentiable>(all: &Gradients<B>, block: usize) -> Flat<B::Inne
 fn dot<B: Backend>(a: &Flat<B>, b: &Flat<B>) -> f64 {
     let product = |(name, x): (&String, &Tensor<B, 1>)| {
         let y = b.get(name)?.clone();
-        Some((x.clone() * y).sum().into_scalar().elem::<f64>())
+        Some(scalar((x.clone() * y).sum()))
     };
     a.iter().filter_map(product).sum()
 }
@@ -150,7 +149,7 @@ struct Move<'a, B: Backend> {
 }
 
 impl<B: Backend> Change<B> for Move<'_, B> {
-    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Tensor<B, 1> {
+    fn change(&mut self, name: &str, _: &[usize], flat: Tensor<B, 1>) -> Tensor<B, 1> {
         match self.along.get(name) {
             Some(direction) => flat + direction.clone().mul_scalar(self.scale),
             None => flat,

@@ -8,6 +8,7 @@ mod traced;
 mod twin;
 
 use crate::backend::{self, Differentiable, Task};
+use crate::config::keys::Role;
 use crate::config::{Config, MatmulPrecision, Method};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
@@ -17,10 +18,11 @@ use crate::probe::probe;
 use crate::shown;
 use crate::trace::LayerTrace;
 use crate::trace::file::Format;
-use crate::train::checkpoint::{Checkpoint, unpack};
+use crate::train::checkpoint::Checkpoint;
+use crate::train::evaluate;
+use crate::train::identity::contradictions;
 use crate::train::run_dir::{RunDir, RunRecord, Status};
-use crate::train::{Trainee, evaluate};
-use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
+use crate::verdict::{Audit, Decision, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -76,8 +78,22 @@ impl Auditor {
             stability: config.threshold_stability,
             depth_utility: config.threshold_depth_utility,
         };
-        let subject = subject(path, &checkpoint)?;
-        Ok(judge(subject, &trace, Some(accuracy), frozen, &thresholds, controls))
+        let record = RunDir::at(path.parent().unwrap_or(Path::new(""))).record()?;
+        let recorded = record.as_ref().and_then(|r| r.provenance.feedback_hash.as_deref());
+        let contradicted = contradictions(&checkpoint, recorded)?;
+        let subject = subject(&checkpoint, record.as_ref());
+        let mut audit = judge(subject, &trace, Some(accuracy), frozen, &thresholds, controls);
+        if !contradicted.is_empty() {
+            audit.cosine.interpretable = false;
+            if audit.verdict == Decision::Trustworthy {
+                audit.verdict = Decision::Inconclusive;
+            }
+            audit.notes.push(format!(
+                "Contradicted: {}. Every cosine is that of other feedback than the run's.",
+                contradicted.join("; ")
+            ));
+        }
+        Ok(audit)
     }
 
     fn load(&self, path: &Path) -> Result<Checkpoint> {
@@ -164,13 +180,12 @@ fn words(checkpoint: &Checkpoint) -> String {
     format!("{}, seed {}, epoch {}", config.label(), config.seed, progress.epoch)
 }
 
-fn subject(path: &Path, checkpoint: &Checkpoint) -> Result<Subject> {
+fn subject(checkpoint: &Checkpoint, record: Option<&RunRecord>) -> Subject {
     let config = &checkpoint.config;
-    let record = RunDir::at(path.parent().unwrap_or(Path::new(""))).record()?;
-    let diverged = record.and_then(|r| r.diverged).map(|d| {
+    let diverged = record.and_then(|r| r.diverged.as_ref()).map(|d| {
         format!("{} was {} after epoch {}", d.quantity, crate::number::text(d.value.0), d.epoch)
     });
-    Ok(Subject {
+    Subject {
         method: config.method.to_string(),
         arch: config.arch.to_string(),
         dataset: config.dataset.name().into(),
@@ -184,7 +199,7 @@ fn subject(path: &Path, checkpoint: &Checkpoint) -> Result<Subject> {
         is_baseline: config.is_baseline(),
         diverged,
         imported: checkpoint.imported.as_ref().map(|i| shown::line(&i.file)),
-    })
+    }
 }
 
 /// A finished frozen run that matches `config` in the directories beside the run of `path`.
@@ -214,17 +229,16 @@ fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
     if twin.method != Method::Frozen {
         return Err(format!("it was trained by {}, not with frozen blocks", twin.label()));
     }
-    let shape = |c: &Config| {
-        let mlp = (c.width, c.depth, c.expansion, c.terminal_norm, c.residual_add);
-        (c.arch, mlp, c.patch, c.heads, c.mlp_ratio)
-    };
-    if shape(config) != shape(twin) {
-        return Err(format!(
-            "another network: {} d={} L={}, the run is {} d={} L={}",
-            twin.arch, twin.width, twin.depth, config.arch, config.width, config.depth
-        ));
+    let shape = config.differing_keys(twin).filter(|key| key.role == Role::Shape);
+    let differences: Vec<String> = shape
+        .map(|key| {
+            format!("its {} is {}, the run's {}", key.name, key.value(twin), key.value(config))
+        })
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("another network: {}", differences.join("; ")))
 }
 
 struct Measurement<'a> {
@@ -245,13 +259,12 @@ impl Task for Measurement<'_> {
     fn run<B: Differentiable>(self, device: B::Device) -> Result<Measured> {
         let Self { checkpoint, data, controls } = self;
         let config = &checkpoint.config;
-        let trainee = Trainee::<B>::from_checkpoint(checkpoint, &device)?;
-        let probe = probe(trainee.net(), &trainee.rule, config, data, &device)?;
+        let trainee = checkpoint.trainee::<B>(&device)?;
+        let probe = probe(&trainee, config, data, &device)?;
         let controls = if controls {
-            let parameters = &unpack(&checkpoint.parameters)?;
             let subject = controls::Subject {
                 trainee: &trainee,
-                parameters,
+                checkpoint,
                 config,
                 data,
                 device: &device,
@@ -261,7 +274,7 @@ impl Task for Measurement<'_> {
         } else {
             None
         };
-        let accuracy = evaluate(trainee.net(), data, &device).accuracy;
+        let accuracy = evaluate(&trainee, data, &device).accuracy;
         Ok(Measured { trace: probe.trace, accuracy, controls })
     }
 }
@@ -275,7 +288,7 @@ impl Task for Accuracy<'_> {
     type Output = f64;
 
     fn run<B: Differentiable>(self, device: B::Device) -> Result<f64> {
-        let trainee = Trainee::<B>::from_checkpoint(self.checkpoint, &device)?;
-        Ok(evaluate(trainee.net(), self.data, &device).accuracy)
+        let trainee = self.checkpoint.trainee::<B>(&device)?;
+        Ok(evaluate(&trainee, self.data, &device).accuracy)
     }
 }

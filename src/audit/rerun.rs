@@ -2,12 +2,12 @@
 //! nudging test.
 
 use crate::backend::{Differentiable, float_tensor};
-use crate::config::{Config, Measure};
-use crate::credit::Rule;
+use crate::config::{Config, Measure, Objective};
 use crate::data::Dataset;
 use crate::diagnostics::nudging::NudgedLosses;
 use crate::diagnostics::perturbation::PerturbationPairs;
-use crate::model::{Net, Network};
+use crate::learn::Trainee;
+use crate::model::{Buffers, Net, Network, Pass};
 use crate::probe::{Probed, probe_batch};
 use crate::rng;
 use crate::trace::Matrix;
@@ -19,6 +19,8 @@ use rand_distr::{Distribution, StandardNormal};
 /// One batch of control samples, and the network that can be run again from any of its layers.
 pub struct Rerun<B: Differentiable> {
     net: Net<B::InnerBackend>,
+    buffers: Buffers<B::InnerBackend>,
+    objective: Objective,
     /// h_0 … h_L, each [N, T, d].
     hidden: Vec<Tensor<B::InnerBackend, 3>>,
     /// Credit and reference gradient at h_0 … h_L, each [N, d].
@@ -34,23 +36,22 @@ pub struct Rerun<B: Differentiable> {
 
 impl<B: Differentiable> Rerun<B> {
     /// Runs the first `control_samples` test images once.
-    pub fn new(
-        net: &Net<B>,
-        rule: &Rule<B::InnerBackend>,
-        config: &Config,
-        data: &Dataset,
-        device: &B::Device,
-    ) -> Self {
+    pub fn new(trainee: &Trainee<B>, config: &Config, data: &Dataset, device: &B::Device) -> Self {
         let samples = config.control_samples.min(data.test.len());
         let batch = data.test_batch(0..samples);
         let labels = batch.labels.clone();
+        let net = trainee.net();
         let Probed { states, trace, .. } =
-            probe_batch(&net.clone().no_grad(), rule, config, batch, device);
+            probe_batch(trainee, &net.clone().no_grad(), config, batch, device);
         let measure = config.measure;
-        let net = net.valid();
+        let (net, buffers) = (net.valid(), trainee.buffers.clone());
+        let objective = trainee.learner.settings().objective;
+        let outputs = net.outputs_from(0, states[0].clone(), &mut Pass::eval(&buffers));
         Self {
-            losses: losses(net.logits_from(0, states[0].clone()), &labels),
+            losses: objective.losses(outputs, &labels),
             net,
+            buffers,
+            objective,
             hidden: states,
             credit: trace.credit.unwrap_or_default(),
             gradient: trace.gradient.unwrap_or_default(),
@@ -70,7 +71,7 @@ impl<B: Differentiable> Rerun<B> {
     /// sample, beside what credit, gradient and a random vector predict.
     pub fn perturbed(&self, directions: usize, epsilon: f64) -> Vec<PerturbationPairs> {
         let at = |l: usize| {
-            let random = self.directions(&format!("control/random/{l}"));
+            let random = self.directions(l, &format!("control/random/{l}"));
             let mut pairs = PerturbationPairs {
                 actual: Vec::new(),
                 credit: Vec::new(),
@@ -78,7 +79,7 @@ impl<B: Differentiable> Rerun<B> {
                 random: Vec::new(),
             };
             for k in 0..directions {
-                let v = self.directions(&format!("control/perturbation/{l}/{k}"));
+                let v = self.directions(l, &format!("control/perturbation/{l}/{k}"));
                 let after = self.losses_shifted(l, &v, epsilon);
                 pairs.actual.extend(after.iter().zip(&self.losses).map(|(a, b)| a - b));
                 let predicted = |of: &Matrix| inner_products(of, &v, epsilon);
@@ -99,7 +100,7 @@ impl<B: Differentiable> Rerun<B> {
                 before: self.losses.clone(),
                 credit: nudge(&self.credit[l]),
                 gradient: nudge(&self.gradient[l]),
-                random: nudge(&self.directions(&format!("control/nudge/{l}"))),
+                random: nudge(&self.directions(l, &format!("control/nudge/{l}"))),
             }
         };
         (0..self.hidden.len()).map(at).collect()
@@ -111,12 +112,13 @@ impl<B: Differentiable> Rerun<B> {
         let shape = [by.rows(), by.cols()];
         let moved = float_tensor(TensorData::new::<f64, _>(moved, shape), &self.device);
         let hidden = shifted(self.hidden[l].clone(), moved, self.measure);
-        losses(self.net.logits_from(l, hidden), &self.labels)
+        let outputs = self.net.outputs_from(l, hidden, &mut Pass::eval(&self.buffers));
+        self.objective.losses(outputs, &self.labels)
     }
 
-    /// One Gaussian direction of length one for each sample: [N, d].
-    fn directions(&self, stream: &str) -> Matrix {
-        let [rows, _, cols] = self.hidden[0].dims();
+    /// One Gaussian direction of length one for each sample at layer `l`: [N, d].
+    fn directions(&self, l: usize, stream: &str) -> Matrix {
+        let [rows, _, cols] = self.hidden[l].dims();
         let mut stream = rng::stream(self.seed, stream);
         let mut values = Vec::with_capacity(rows * cols);
         for _ in 0..rows {
@@ -158,30 +160,9 @@ fn inner_products(a: &Matrix, v: &Matrix, epsilon: f64) -> Vec<f64> {
     a.iter_rows().zip(v.iter_rows()).map(product).collect()
 }
 
-/// The cross-entropy of each sample, in f64 from the logits [N, C]: differences of losses are as fine
-/// as the logits allow.
-fn losses<B: Backend>(logits: Tensor<B, 2>, labels: &[u32]) -> Vec<f64> {
-    let [_, classes] = logits.dims();
-    let logits = logits.into_data().convert::<f64>().into_vec::<f64>().expect("converted to f64");
-    logits.chunks(classes).zip(labels).map(|(row, label)| loss(row, *label as usize)).collect()
-}
-
-/// −ln softmax(logits)_label
-fn loss(logits: &[f64], label: usize) -> f64 {
-    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logits.iter().map(|v| (v - top).exp()).sum();
-    sum.ln() + top - logits[label]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn losses_are_the_negative_log_probabilities() {
-        assert!((loss(&[0.0, 0.0], 1) - 2f64.ln()).abs() < 1e-12);
-        assert!((loss(&[1000.0, 999.0], 1) - (1.0 + (-1f64).exp().ln_1p())).abs() < 1e-12);
-    }
 
     #[test]
     fn a_row_of_zeros_has_no_direction_to_nudge_along() {

@@ -9,6 +9,7 @@ use crate::diagnostics::null::NullCalibration;
 use crate::diagnostics::rank::{Ranks, ranks_of_trace};
 use crate::diagnostics::{aggregation, clamp, common_mode};
 use crate::failure::usage;
+use crate::model::outline;
 use crate::shown;
 use crate::trace::file::{Format, Trace};
 use crate::trace::{LayerTrace, Matrix, TraceInfo};
@@ -122,7 +123,7 @@ impl Twin {
             seed: Some(config.seed),
             epoch: Some(checkpoint.progress.epoch as u64),
             epochs: Some(config.epochs as u64),
-            widths: vec![config.width; config.blocks() + 1],
+            widths: outline(config, checkpoint.data.classes).widths().collect(),
             words: super::words(checkpoint),
         }
     }

@@ -5,6 +5,7 @@
 mod cuda;
 mod kernels;
 mod machine;
+mod settings;
 #[cfg(feature = "cuda")]
 mod tf32;
 
@@ -13,6 +14,7 @@ pub use machine::instruction_sets;
 pub use kernels::{
     AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift, Shared,
 };
+pub use settings::keep_to_defaults;
 
 use crate::config::{BackendName, Config, MatmulPrecision};
 use crate::failure::usage;
@@ -22,7 +24,8 @@ use anyhow::Result;
 #[cfg(any(feature = "flex", feature = "ndarray", feature = "cuda"))]
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Element, Tensor, TensorData};
+use burn::tensor::{DType, Element, Tensor, TensorData};
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[cfg(not(any(feature = "flex", feature = "ndarray", feature = "cuda")))]
@@ -42,13 +45,47 @@ pub trait Task {
     fn run<B: Differentiable>(self, device: B::Device) -> Result<Self::Output>;
 }
 
-/// Puts host data on a device as floats of the backend's own type. Burn's default is a setting of
-/// the device, which an f32 and an f64 backend in one process share.
+thread_local! {
+    /// Whether [`run_in_f64`] runs a task on this thread. Flex computes in the precision of its
+    /// tensors and says it neither in its type nor in its device, of which there is one: so what a
+    /// task makes of host data cannot learn it from them.
+    static IN_DOUBLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends double precision on this thread, also where the task panics.
+struct Double {
+    before: bool,
+}
+
+impl Double {
+    fn begin() -> Self {
+        Self { before: IN_DOUBLE.replace(true) }
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        IN_DOUBLE.set(self.before);
+    }
+}
+
+/// Puts host data on a device as floats: f64 for a task of [`run_in_f64`], else the backend's own
+/// type. Burn's default is a setting of the device, which tasks in f32 and f64 share.
 pub fn float_tensor<B: Backend, const D: usize>(
     data: TensorData,
     device: &B::Device,
 ) -> Tensor<B, D> {
-    Tensor::from_data(data, (device, <B::FloatElem as Element>::dtype()))
+    let dtype = if IN_DOUBLE.get() { DType::F64 } else { <B::FloatElem as Element>::dtype() };
+    Tensor::from_data(data, (device, dtype))
+}
+
+/// The value of a tensor of one, in f64: `into_scalar` rounds it to the backend's own float also where
+/// the tensor is in double precision.
+///
+/// # Panics
+/// If the tensor has no value.
+pub fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
+    tensor.into_data().iter::<f64>().next().expect("one value")
 }
 
 /// Held from a graph's first operation to the end of its backward pass. When a backward pass ends,
@@ -158,11 +195,19 @@ fn use_threads(threads: usize) -> Result<()> {
     Ok(())
 }
 
-/// Runs `task` in double precision on the CPU; `None` where this build has no backend for it.
+/// Runs `task` in double precision on the CPU; `None` where this build has no backend for it. The
+/// task makes its float tensors of host data with [`float_tensor`], on this thread.
 pub fn run_in_f64<T: Task>(task: T) -> Option<Result<T::Output>> {
-    #[cfg(feature = "ndarray")]
-    return Some(task.run::<Autodiff<burn::backend::NdArray<f64>>>(Default::default()));
-    #[cfg(not(feature = "ndarray"))]
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    {
+        #[cfg(feature = "flex")]
+        type InF64 = burn::backend::Flex;
+        #[cfg(not(feature = "flex"))]
+        type InF64 = burn::backend::NdArray<f64>;
+        let _double = Double::begin();
+        Some(task.run::<Autodiff<InF64>>(Default::default()))
+    }
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
     {
         let _ = task;
         None
@@ -179,14 +224,14 @@ fn run_on_cuda<T: Task>(config: &Config, task: T) -> Result<T::Output> {
         let (device, wanted) =
             (burn::backend::cuda::CudaDevice::new(index), config.matmul_precision);
         tf32::choose(&device, wanted)?;
-        let exact = || matmul_is_exact::<burn::backend::Cuda>(&device);
+        let exact = || matmul_is_exact::<tf32::Cuda>(&device);
         anyhow::ensure!(
             wanted == MatmulPrecision::Tf32 || exact(),
             "matmul_precision: device {} rounds f32 matrix products (TF32) all the same: \
              `--matmul-precision tf32` accepts that, `--device cpu` avoids it",
             config.device
         );
-        task.run::<Autodiff<burn::backend::Cuda>>(device)
+        task.run::<Autodiff<tf32::Cuda>>(device)
     }
     #[cfg(not(feature = "cuda"))]
     {

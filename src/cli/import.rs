@@ -78,8 +78,8 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         tell(format!(
             "imported {} parameters and {} feedback matrices of {} from {}; audit it: \
              fa-audit diagnose {place}",
-            checkpoint.parameters.len(),
-            checkpoint.feedback.len(),
+            checkpoint.network.len(),
+            checkpoint.learner.len(),
             config.label(),
             model.display()
         ));

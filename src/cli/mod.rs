@@ -4,7 +4,9 @@ mod audit;
 mod data;
 mod diagnose;
 mod import;
+mod keys;
 mod man;
+mod methods;
 mod options;
 mod pitfalls;
 mod regress;
@@ -12,6 +14,7 @@ mod report;
 mod results;
 mod train;
 
+use crate::backend::keep_to_defaults;
 use crate::failure::{Usage, caught};
 use crate::message::tell;
 use crate::shown;
@@ -72,8 +75,10 @@ enum Command {
     Audit(audit::Args),
     Report(report::Args),
     Regress(regress::Args),
+    Methods(methods::Args),
     Pitfalls(pitfalls::Args),
     Data(data::Args),
+    Keys(keys::Args),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -106,6 +111,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<u8> {
     outlive_limits()?;
+    keep_to_defaults();
     match cli.command {
         Command::Train(args) => train::run(args, cli.show),
         Command::Diagnose(args) => diagnose::run(args, cli.show),
@@ -113,8 +119,10 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Audit(args) => audit::run(args, cli.show),
         Command::Report(args) => report::run(&args),
         Command::Regress(args) => regress::run(&args, cli.show),
+        Command::Methods(args) => methods::run(&args),
         Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),
+        Command::Keys(args) => keys::run(&args),
         Command::Completions { shell } => {
             // Not straight to standard output: on a pipe that is closed the crate panics.
             let mut script = Vec::new();

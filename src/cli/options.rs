@@ -151,3 +151,29 @@ impl Place {
         Ok(Some((config.device, config.backend)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys::{Range, key};
+    use clap::Args;
+
+    #[test]
+    fn every_flag_that_chooses_a_run_has_a_key_of_its_name_and_that_keys_words() {
+        let command = RunOptions::augment_args(clap::Command::new("x"));
+        let flags = command
+            .get_arguments()
+            .filter(|arg| !["config", "set"].contains(&arg.get_id().as_str()));
+        for flag in flags {
+            let name = flag.get_id().as_str();
+            let key = key(name).unwrap_or_else(|| panic!("--{name} has no key"));
+            assert_eq!(flag.get_long(), Some(name.replace('_', "-").as_str()));
+            let words = flag.get_possible_values();
+            let words: Vec<&str> = words.iter().map(|word| word.get_name()).collect();
+            match key.range {
+                Range::Words(known) => assert_eq!(words, known(), "--{name}"),
+                _ => assert!(words.is_empty(), "--{name}: {words:?}"),
+            }
+        }
+    }
+}

@@ -92,7 +92,7 @@ fn table(study: &StudyResult, each_seed: bool, colour: bool) -> String {
     if each_seed {
         parts.push(terminal::controls(&audits));
     }
-    parts.extend(terminal::study::panels(study));
+    parts.extend(terminal::panels(&together::panels(study), colour));
     let unfinished: Vec<String> = study
         .runs
         .iter()

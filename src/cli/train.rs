@@ -3,7 +3,6 @@
 use super::options::RunOptions;
 use super::{DONE, INTERRUPTED, Show};
 use crate::backend;
-use crate::config::Config;
 use crate::data::{self, DatasetKind};
 use crate::message::tell;
 use crate::train::interrupt;
@@ -56,8 +55,11 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     let run = match resumed {
         Some(run) => run,
         None => {
-            let place = args.out.unwrap_or_else(|| default_directory(&config));
-            Run::create(RunDir::at(place), config, args.force)?
+            let dir = match args.out {
+                Some(path) => RunDir::at(path),
+                None => RunDir::of("runs".as_ref(), &config)?,
+            };
+            Run::create(dir, config, args.force)?
         }
     };
     let outcome = run.train(&data, |epochs, steps| {
@@ -88,12 +90,6 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
             Ok(DONE)
         }
     }
-}
-
-fn default_directory(config: &Config) -> PathBuf {
-    let Config { method, arch, seed, .. } = config;
-    let dataset = config.dataset.name();
-    format!("runs/{method}-{arch}-{dataset}-s{seed}-{}", &config.hash()[..8]).into()
 }
 
 /// The run in --out where it stopped, with its own configuration, which flags may repeat but not

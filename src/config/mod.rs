@@ -1,218 +1,39 @@
-//! The configuration of a run: every key, its meaning, its default and where that default comes
-//! from. A configuration is flat: each key is also `--set key=value`, and each flag of the
-//! command line is a key of the same name.
-//!
-//! "published" marks a value of the reference implementation (arXiv:2606.21126), "recommended" one
-//! that was not published.
+//! The configuration of a run. A configuration is flat: each key is also `--set key=value`, and each
+//! flag of the command line is a key of the same name. What a key means, its default and what it is
+//! for stand in one table, in [`keys`].
 
+mod identity;
+pub mod keys;
 mod resolve;
 mod validate;
 mod words;
 
-pub use resolve::{Layer, resolve};
+pub use keys::Config;
+pub use resolve::{Layer, nearest_key, resolve};
 pub use words::{
     Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
-    MatmulPrecision, Measure, Method, Normalise, Schedule,
+    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
 };
 
-use crate::data::DatasetKind;
 use anyhow::{Result, anyhow};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use keys::{KEYS, Key, Label, Role, Value};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
-/// A resolved configuration: all keys present, all values validated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// What trains the network.
-    pub method: Method,
-    /// The rule under `frozen`, `shallow` and `random-target`.
-    pub base: Base,
-    /// Seed of every random stream of the run but the synthetic data's.
-    pub seed: u64,
-
-    /// The network.
-    pub arch: Arch,
-    /// Width d of the hidden states (published: 256, vit-mini 128).
-    pub width: usize,
-    /// Number of residual blocks L (published: 4).
-    pub depth: usize,
-    /// resmlp: hidden width of a block over d (published: 1).
-    pub expansion: usize,
-    /// resmlp: standard deviation of W2 at initialisation (published: 0.01).
-    pub w2_std: f64,
-    /// LayerNorm before the head (published: true).
-    pub terminal_norm: bool,
-    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true).
-    pub residual_add: bool,
-    /// The first so many blocks stay at initialisation: the depth ladder trains the last
-    /// `depth - frozen_blocks` (default: 0).
-    pub frozen_blocks: usize,
-    /// vit-mini: patch size in pixels (recommended: 4, which makes 64 tokens).
-    pub patch: usize,
-    /// vit-mini: attention heads (recommended: 4).
-    pub heads: usize,
-    /// vit-mini: hidden width of the MLP over d (recommended: 2).
-    pub mlp_ratio: usize,
-    /// vit-mini: tokens that receive the credit (recommended: all).
-    pub credit_tokens: CreditTokens,
-    /// vit-mini: where norms and cosines are taken (published: cls).
-    pub measure: Measure,
-
-    /// The data.
-    pub dataset: DatasetKind,
-    /// Where the CIFAR files lie; not part of the run's identity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data_dir: Option<PathBuf>,
-    /// RandomCrop(32, pad 4) and horizontal flip of training images (published: true).
-    pub augment: bool,
-    /// synthetic: seed of teacher and images, the same for every run of a study.
-    pub data_seed: u64,
-    /// synthetic: number of training images.
-    pub train_samples: usize,
-    /// synthetic: number of test images.
-    pub test_samples: usize,
-
-    /// Penalty weight λ of λ · mean_batch Σ_j f_l(h_l)_j² in every block's loss (published: 0).
-    pub penalty: f64,
-    /// Scaling of the credit (published: rms).
-    pub normalise: Normalise,
-    /// ε of the RMS normalisation (published: 1e-6).
-    pub rms_epsilon: f64,
-    /// Distribution of the feedback matrices (published: normal).
-    pub feedback_distribution: FeedbackDistribution,
-    /// Factor on the feedback's standard deviation 1/√(columns) (published: 1).
-    pub feedback_scale: f64,
-    /// One feedback matrix a layer, or one for all (published: layer).
-    pub feedback_sharing: FeedbackSharing,
-    /// What trains the embedding under a local rule (published for DFA: credit).
-    pub embed_signal: EmbedSignal,
-
-    /// Passes over the training data (published: 100; 30 for the penalty runs).
-    pub epochs: usize,
-    /// Samples a step (published: 128).
-    pub batch_size: usize,
-    /// AdamW learning rate η (published: 1e-3).
-    pub learning_rate: f64,
-    /// AdamW decoupled weight decay (published: 0.01).
-    pub weight_decay: f64,
-    /// AdamW β₁ (PyTorch's default).
-    pub beta_1: f64,
-    /// AdamW β₂ (PyTorch's default).
-    pub beta_2: f64,
-    /// AdamW ε (PyTorch's default 1e-8; Burn's is 1e-5).
-    pub epsilon: f64,
-    /// Learning rate over the epochs (published: cosine).
-    pub schedule: Schedule,
-    /// Epochs after which a checkpoint is kept beside the newest one; 0 is the initial network.
-    pub checkpoint_epochs: Vec<usize>,
-
-    /// Evaluation batches of the probe, from the start of the unshuffled test set (published: 10).
-    pub probe_batches: usize,
-    /// Samples of an evaluation batch, on which the reference gradient's scale depends
-    /// (published: 128).
-    pub probe_batch_size: usize,
-    /// Growth per block above which scale stability fires (published: 50).
-    pub threshold_growth: f64,
-    /// Median ‖g_L‖ below which reference validity fires (published: 1e-7 at N = 128).
-    pub threshold_reference: f64,
-    /// Mean pairwise cosine between batches above which stability fires (published: 0.30).
-    pub threshold_stability: f64,
-    /// Percentage points over the frozen baseline below which depth utility fires (published: 2).
-    pub threshold_depth_utility: f64,
-
-    /// Test images of the controls that run the network again (published for ρ: 1024; vit-mini,
-    /// whose blocks see 65 tokens an image: 128).
-    pub control_samples: usize,
-    /// Fresh feedback draws of the null calibration (published: 20).
-    pub null_draws: usize,
-    /// Random directions a layer of the perturbation correlation ρ (published: 32).
-    pub perturbation_directions: usize,
-    /// Length ε of a perturbation (published: 1e-3).
-    pub perturbation_epsilon: f64,
-    /// Step η of the nudging test along the RMS-normalised credit (published: 0.01).
-    pub nudge_step: f64,
-    /// Length of the descent test's step over the norm of the block's parameters (recommended:
-    /// 1e-3, about one AdamW step at the published learning rate).
-    pub descent_step: f64,
-
-    /// `auto`, `cpu`, `cuda` or `cuda:N`.
-    pub device: String,
-    /// `flex` or `ndarray` on the CPU, `cuda` on the GPU.
-    pub backend: BackendName,
-    /// Threads of the matrix products, on `flex`; above one, another makes the batches. The numbers
-    /// do not depend on it. One is best where runs train side by side, in processes of their own.
-    pub threads: usize,
-    /// Matrix products on a GPU: `f32`, or `tf32`, which is faster and rounds their operands. A CPU
-    /// always has `f32`.
-    #[serde(default)]
-    pub matmul_precision: MatmulPrecision,
+/// A map of the keys, without those that are left out for good.
+impl Serialize for Config {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let keys = KEYS.iter().map(|key| (key.name, key.value(self)));
+        let keys: Vec<_> = keys.filter(|(_, value)| *value != Value::Nothing).collect();
+        let mut map = serializer.serialize_map(Some(keys.len()))?;
+        for (name, value) in keys {
+            map.serialize_entry(name, &value)?;
+        }
+        map.end()
+    }
 }
 
 impl Config {
-    /// The published settings of `arch` on `dataset`.
-    pub fn published(arch: Arch, dataset: DatasetKind) -> Self {
-        let synthetic = dataset == DatasetKind::Synthetic;
-        let data = crate::data::SyntheticSpec::default();
-        Self {
-            method: Method::Bp,
-            base: Base::Dfa,
-            seed: 42,
-            arch,
-            width: if arch == Arch::VitMini { 128 } else { 256 },
-            depth: 4,
-            expansion: 1,
-            w2_std: 0.01,
-            terminal_norm: true,
-            residual_add: true,
-            frozen_blocks: 0,
-            patch: 4,
-            heads: 4,
-            mlp_ratio: 2,
-            credit_tokens: CreditTokens::All,
-            measure: Measure::Cls,
-            dataset,
-            data_dir: None,
-            augment: dataset.augmentable(),
-            data_seed: data.seed,
-            train_samples: data.train,
-            test_samples: data.test,
-            penalty: 0.0,
-            normalise: Normalise::Rms,
-            rms_epsilon: 1e-6,
-            feedback_distribution: FeedbackDistribution::Normal,
-            feedback_scale: 1.0,
-            feedback_sharing: FeedbackSharing::Layer,
-            embed_signal: EmbedSignal::Credit,
-            epochs: if synthetic { 15 } else { 100 },
-            batch_size: 128,
-            learning_rate: 1e-3,
-            weight_decay: 0.01,
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: 1e-8,
-            schedule: Schedule::Cosine,
-            checkpoint_epochs: Vec::new(),
-            probe_batches: 10,
-            probe_batch_size: 128,
-            threshold_growth: 50.0,
-            threshold_reference: 1e-7,
-            threshold_stability: 0.30,
-            threshold_depth_utility: 2.0,
-            control_samples: if arch == Arch::VitMini { 128 } else { 1024 },
-            null_draws: 20,
-            perturbation_directions: 32,
-            perturbation_epsilon: 1e-3,
-            nudge_step: 0.01,
-            descent_step: 1e-3,
-            device: "auto".into(),
-            backend: BackendName::of_this_build(),
-            threads: 1,
-            matmul_precision: MatmulPrecision::F32,
-        }
-    }
-
     /// Checks a configuration that was read from an artefact, not resolved from what was written.
     ///
     /// # Errors
@@ -248,148 +69,58 @@ impl Config {
     /// A short name for tables: `dfa λ=0.01`, `frozen(dfa)`, `fa d=512 L=12`. Runs that share it
     /// are pooled over seeds.
     pub fn label(&self) -> String {
-        let mut label = self.method.to_string();
-        if self.method.rule().is_none() {
-            label += &format!("({})", self.base);
-        }
-        if self.penalty > 0.0 && !self.is_baseline() {
-            label += &format!(" λ={}", self.penalty);
-        }
         let published = Self::published(self.arch, self.dataset);
-        if self.width != published.width {
-            label += &format!(" d={}", self.width);
+        let (mut words, mut others) = (Vec::new(), Vec::new());
+        for key in self.keys_that_matter() {
+            match key.label {
+                Label::Words(said) => words.extend(said(self, &published)),
+                Label::Key if key.value(self) != key.value(&published) => {
+                    others.push(format!("{}={}", key.name, key.value(self).in_label()));
+                }
+                Label::Key | Label::Elsewhere | Label::Unsaid => {}
+            }
         }
-        if self.depth != published.depth {
-            label += &format!(" L={}", self.depth);
-        }
-        if !self.terminal_norm {
-            label += " no LN";
-        }
-        if !self.residual_add {
-            label += " no skip";
-        }
-        if self.frozen_blocks > 0 {
-            label += &format!(" last {}", self.depth - self.frozen_blocks);
-        }
-        label += &self.unnamed_differences(&published);
-        label
-    }
-
-    /// ` key=value` for every other key that sets the trained network apart from the published
-    /// one, so that runs that differ are never pooled as seeds of one setting.
-    fn unnamed_differences(&self, published: &Self) -> String {
-        const SAID_ELSEWHERE: [&str; 12] = [
-            "method",
-            "base",
-            "seed",
-            "arch",
-            "dataset",
-            "penalty",
-            "width",
-            "depth",
-            "terminal_norm",
-            "residual_add",
-            "frozen_blocks",
-            "epochs",
-        ];
-        // Not as TOML, whose integers are signed: a record may hold any seed.
-        let table = |c: &Self| match serde_json::to_value(c) {
-            Ok(serde_json::Value::Object(keys)) => keys,
-            _ => unreachable!("a configuration is a table of plain values"),
-        };
-        let theirs = table(published);
-        table(self)
-            .into_iter()
-            .filter(|(key, value)| {
-                let key = key.as_str();
-                !NOT_SCIENCE.contains(&key)
-                    && !SAID_ELSEWHERE.contains(&key)
-                    && theirs.get(key) != Some(value)
-            })
-            .map(|(key, value)| match value.as_str() {
-                Some(word) => format!(" {key}={word}"),
-                None => format!(" {key}={value}"),
-            })
-            .collect()
+        others.sort();
+        words.extend(others);
+        words.join(" ")
     }
 
     /// The frozen twin of this run: the same seed, initialisation and data order, the blocks
     /// untrained. Method, penalty and feedback are the baseline's own.
     pub fn twin(&self) -> Self {
-        let defaults = Self::published(self.arch, self.dataset);
-        Self {
-            method: Method::Frozen,
-            base: Base::Dfa,
-            frozen_blocks: 0,
-            penalty: defaults.penalty,
-            normalise: defaults.normalise,
-            rms_epsilon: defaults.rms_epsilon,
-            feedback_distribution: defaults.feedback_distribution,
-            feedback_scale: defaults.feedback_scale,
-            feedback_sharing: defaults.feedback_sharing,
-            embed_signal: defaults.embed_signal,
-            credit_tokens: defaults.credit_tokens,
-            checkpoint_epochs: Vec::new(),
-            ..self.clone()
+        let mut twin = Self::published(self.arch, self.dataset);
+        for key in KEYS.iter().filter(|key| key.role.is_shared_by_a_twin()) {
+            (key.copy)(&mut twin, self);
         }
+        Self { method: Method::Frozen, ..twin }
     }
 
-    /// What a frozen twin must share with this run for the two accuracies to be comparable.
-    pub fn twin_key(&self) -> String {
-        self.twin().science_hash()
+    /// The keys that its numbers, or what is measured of it, depend on.
+    pub fn keys_that_matter(&self) -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().filter(|key| key.matters(self))
     }
 
-    /// SHA-256 (hex) of all keys that shape the numbers of a training run: the run's identity.
-    pub fn hash(&self) -> String {
-        let mut hasher = Sha256::new_with_prefix(self.science_hash());
-        for part in [self.device.as_str(), self.backend.word()] {
-            hasher.update(part);
-            hasher.update([0]);
-        }
-        hasher.update(self.threads.to_le_bytes());
-        // Runs from before there was a choice keep their names.
-        if self.matmul_precision != MatmulPrecision::F32 {
-            hasher.update(self.matmul_precision.word());
-        }
-        crate::hex(&hasher.finalize())
+    /// The keys of `role` that matter, the first by its value alone: `resmlp, width 256, depth 4`.
+    pub fn in_words(&self, role: Role) -> String {
+        let keys = self.keys_that_matter().filter(|key| key.role == role);
+        let said = |(i, key): (usize, &Key)| match i {
+            0 => key.value(self).to_string(),
+            _ => format!("{} {}", key.name, key.value(self)),
+        };
+        keys.enumerate().map(said).collect::<Vec<_>>().join(", ")
     }
 
-    /// As [`Config::hash`], without where it runs and what only looks at the trained network.
-    fn science_hash(&self) -> String {
-        let mut table = toml::Table::try_from(self).expect("a configuration is a TOML table");
-        for key in NOT_SCIENCE {
-            table.remove(key);
-        }
-        crate::hex(&Sha256::digest(table.to_string()))
+    /// The keys that matter to this run or to `other`, and in which they differ.
+    pub fn differing_keys(&self, other: &Self) -> impl Iterator<Item = &'static Key> {
+        let matters = |key: &&Key| key.matters(self) || key.matters(other);
+        KEYS.iter().filter(matters).filter(|key| key.value(self) != key.value(other))
     }
 }
-
-/// Keys that say where a run goes on and what looks at the trained network.
-const NOT_SCIENCE: [&str; 19] = [
-    "data_dir",
-    "checkpoint_epochs",
-    "probe_batches",
-    "probe_batch_size",
-    "measure",
-    "threshold_growth",
-    "threshold_reference",
-    "threshold_stability",
-    "threshold_depth_utility",
-    "control_samples",
-    "null_draws",
-    "perturbation_directions",
-    "perturbation_epsilon",
-    "nudge_step",
-    "descent_step",
-    "device",
-    "backend",
-    "threads",
-    "matmul_precision",
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::DatasetKind;
 
     #[test]
     fn a_configuration_survives_toml() {

@@ -1,6 +1,7 @@
 //! From what was written (files, `--set`, flags) to a [`Config`]: layers of keys over the
 //! published defaults, the later layer winning, each mistake reported with its key and its layer.
 
+use super::keys::{KEYS, Value as KeyValue, key};
 use super::{Arch, BackendName, Config, validate::validate};
 use crate::data::DatasetKind;
 use crate::failure::usage;
@@ -37,6 +38,25 @@ impl Layer {
         Ok(Self { source: path.display().to_string(), keys })
     }
 
+    /// As [`Layer::from_file`], of a file that the program wrote: a key that it does not have is one
+    /// that came later, and is what it was then, whatever its default is now.
+    ///
+    /// # Errors
+    /// As [`Layer::from_file`].
+    pub fn from_artefact(path: &Path) -> Result<Self> {
+        let mut layer = Self::from_file(path)?;
+        for key in KEYS {
+            if let Some(value) = key.before_it_was_there()
+                && value != KeyValue::Nothing
+                && !layer.keys.contains_key(key.name)
+            {
+                let value = Value::try_from(value).context("a value of a key")?;
+                layer.keys.insert(key.name.into(), value);
+            }
+        }
+        Ok(layer)
+    }
+
     /// Adds `key=value`, the value read as TOML, or as a plain string where it is none.
     ///
     /// # Errors
@@ -66,11 +86,11 @@ pub fn resolve(layers: &[Layer]) -> Result<Config> {
     let defaults = Config::published(arch, dataset);
     let mut table = Table::try_from(&defaults).context("the default configuration")?;
     for layer in layers {
-        for (key, value) in &layer.keys {
-            if !table.contains_key(key) && key != "data_dir" {
-                return Err(unknown_key(&layer.source, key, &table));
+        for (name, value) in &layer.keys {
+            if key(name).is_none() {
+                return Err(unknown_key(&layer.source, name));
             }
-            table.insert(key.clone(), value.clone());
+            table.insert(name.clone(), value.clone());
         }
     }
     follow_the_device(&mut table, layers);
@@ -100,14 +120,17 @@ fn source_of<'a>(layers: &'a [Layer], key: &str) -> &'a str {
     layer.map_or("the configuration", |l| &l.source)
 }
 
-fn unknown_key(source: &str, key: &str, known: &Table) -> anyhow::Error {
-    let nearest = known
-        .keys()
-        .map(|k| (strsim::damerau_levenshtein(k, key), k))
-        .min()
-        .filter(|(distance, _)| *distance <= 3);
-    let hint = nearest.map_or(String::new(), |(_, k)| format!("; did you mean `{k}`?"));
-    usage(format!("{source}: unknown key `{key}`{hint}"))
+fn unknown_key(source: &str, name: &str) -> anyhow::Error {
+    let hint =
+        nearest_key(name).map_or(String::new(), |known| format!("; did you mean `{known}`?"));
+    usage(format!("{source}: unknown key `{name}`{hint}"))
+}
+
+/// The key whose name is nearest to `name`, if it is near.
+pub fn nearest_key(name: &str) -> Option<&'static str> {
+    let distance = |key: &'static str| (strsim::damerau_levenshtein(key, name), key);
+    let near = KEYS.iter().map(|key| distance(key.name)).min();
+    near.filter(|(distance, _)| *distance <= 3).map(|(_, key)| key)
 }
 
 /// `--device cuda` alone means the CUDA backend, as `--backend` alone means its device: `auto` is
@@ -128,9 +151,9 @@ fn follow_the_device(table: &mut Table, layers: &[Layer]) {
 
 /// `penalty = 0` is what a person writes for 0.0.
 fn integers_as_floats(table: &mut Table, defaults: &Config) {
-    let Ok(kinds) = Table::try_from(defaults) else { return };
-    for (key, value) in table.iter_mut() {
-        if let (Some(Value::Float(_)), Value::Integer(i)) = (kinds.get(key), &*value) {
+    for (name, value) in table.iter_mut() {
+        let kind = key(name).map(|key| key.value(defaults));
+        if let (Some(KeyValue::Real(_)), Value::Integer(i)) = (kind, &*value) {
             *value = Value::Float(*i as f64);
         }
     }

@@ -1,6 +1,7 @@
 //! The words that configurations, the command line and artefacts share.
 
-use crate::tables::{credit_rules, networks};
+use super::keys::{Typed, Value};
+use crate::tables::{networks, rules};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -25,6 +26,12 @@ macro_rules! words {
             }
         }
 
+        impl Typed for $name {
+            fn value(&self) -> Value {
+                Value::Word(self.word())
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.pad(self.word())
@@ -34,12 +41,10 @@ macro_rules! words {
 }
 
 macro_rules! methods {
-    ($($(#[$doc:meta])* $rule:ident = $word:literal in $file:ident,)+) => {
+    ($($(#[$doc:meta])* $rule:ident = $word:literal: $family:ident in $file:ident,)+) => {
         words! {
             /// What trains the network.
             Method {
-                /// Backpropagation: the exact gradient everywhere.
-                Bp = "bp",
                 $($(#[$doc])* $rule = $word,)+
                 /// `base` with the blocks left at initialisation: the depth-utility baseline.
                 Frozen = "frozen",
@@ -51,11 +56,19 @@ macro_rules! methods {
         }
 
         words! {
-            /// The credit rule that `frozen`, `shallow` and `random-target` build on.
+            /// The rule that `frozen`, `shallow` and `random-target` build on.
             Base {
-                /// Backpropagation.
-                Bp = "bp",
                 $($(#[$doc])* $rule = $word,)+
+            }
+        }
+
+        impl Base {
+            /// Whether its credits train blocks that are cut off from each other, and are scaled
+            /// for that.
+            pub fn is_local(self) -> bool {
+                match self {
+                    $(Self::$rule => matches!(stringify!($family).as_bytes(), b"local"),)+
+                }
             }
         }
 
@@ -63,7 +76,6 @@ macro_rules! methods {
             /// The rule that this method is; `None` for one that builds on a `base`.
             pub fn rule(self) -> Option<Base> {
                 match self {
-                    Self::Bp => Some(Base::Bp),
                     $(Self::$rule => Some(Base::$rule),)+
                     Self::Frozen | Self::Shallow | Self::RandomTarget => None,
                 }
@@ -71,7 +83,7 @@ macro_rules! methods {
         }
     };
 }
-credit_rules!(methods);
+rules!(methods);
 
 macro_rules! architectures {
     ($($(#[$doc:meta])* $net:ident = $word:literal in $file:ident,)+) => {
@@ -123,6 +135,32 @@ words! {
 words! {
     /// Where norms and cosines are taken (networks with tokens).
     Measure { Cls = "cls", Mean = "mean" }
+}
+
+words! {
+    /// What a network's outputs are held against.
+    #[derive(Default)]
+    Objective {
+        /// Cross-entropy of the outputs as logits (published).
+        #[default]
+        CrossEntropy = "cross-entropy",
+        /// ½‖outputs − onehot(y)‖².
+        SquaredError = "squared-error",
+    }
+}
+
+words! {
+    /// What makes of gradients the changes of parameters.
+    #[derive(Default)]
+    OptimizerName {
+        /// AdamW (Loshchilov & Hutter 2019), as published.
+        #[default]
+        Adamw = "adamw",
+        /// Gradient descent with momentum.
+        Sgd = "sgd",
+        /// Muon (Jordan et al. 2024) for the blocks' matrices, AdamW for the rest.
+        Muon = "muon",
+    }
 }
 
 words! {

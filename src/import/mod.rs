@@ -14,11 +14,11 @@ pub use names::{Names, TABLE};
 
 use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
-use crate::credit::feedback_layout;
+use crate::config::keys::Role;
 use crate::data::DataProvenance;
 use crate::files;
+use crate::learn::{Entry, draw, layout};
 use crate::model::{NamedTensors, Net, export};
-use crate::train::Trainee;
 use crate::train::checkpoint::{Checkpoint, Imported, Progress, pack};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::TensorData;
@@ -59,15 +59,22 @@ pub fn import(
         let problems = problems.join("\n  ");
         anyhow!("{} does not fit {}:\n  {problems}", path.display(), described(config))
     })?;
-    let (feedback, parameters): (NamedTensors, NamedTensors) =
-        found.into_iter().partition(|(name, _)| name.starts_with("feedback."));
+    // What no draw decides is in no file.
+    let mut learner = draw(config, data.classes, config.seed);
+    let mut network = found;
+    for (name, matrix) in &mut learner {
+        if let Some(found) = network.remove(name) {
+            *matrix = found;
+        }
+    }
     let checkpoint = Checkpoint {
         config: config.clone(),
         data: data.clone(),
         progress: Progress { epoch, ..Progress::default() },
-        parameters: pack(&parameters),
-        feedback: pack(&feedback),
-        optimizer: BTreeMap::new(),
+        network: pack(&network),
+        buffers: BTreeMap::new(),
+        learner: pack(&learner),
+        slots: BTreeMap::new(),
         imported: Some(Imported {
             file: path.file_name().unwrap_or_default().to_string_lossy().into(),
             sha256,
@@ -94,8 +101,7 @@ fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<BTreeMap<String, Stored<'
 }
 
 fn described(config: &Config) -> String {
-    let Config { arch, width, depth, method, .. } = config;
-    format!("the configuration ({method} on {arch}, width {width}, depth {depth})")
+    format!("the configuration ({} on {})", config.method, config.in_words(Role::Shape))
 }
 
 /// A tensor that the checkpoint needs.
@@ -140,7 +146,8 @@ impl Task for Layout<'_> {
                 name,
             }
         });
-        let feedback = feedback_layout(config, classes).into_iter().map(|(name, shape)| Wanted {
+        let own = layout(config, classes).into_iter().filter(Entry::is_random);
+        let feedback = own.map(|Entry { name, shape, .. }| Wanted {
             pytorch: name.clone(),
             name,
             shape: shape.to_vec(),
@@ -167,7 +174,7 @@ impl Task for Check<'_> {
     type Output = ();
 
     fn run<B: Differentiable>(self, device: B::Device) -> Result<()> {
-        Trainee::<B>::from_checkpoint(self.0, &device).map(drop)
+        self.0.trainee::<B>(&device).map(drop)
     }
 }
 

@@ -12,13 +12,29 @@ use rand::distr::{Distribution, Uniform};
 use rand_distr::Normal;
 
 /// How the values of a parameter are drawn.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Draw {
     /// U(−k, k).
     Uniform(f64),
     /// N(0, σ²).
     Normal(f64),
     Constant(f64),
+}
+
+impl Draw {
+    /// PyTorch's default for an affine map, weight and bias: U(±1/√in).
+    pub fn of_linear(inputs: usize) -> Self {
+        Self::Uniform(1.0 / (inputs as f64).sqrt())
+    }
+
+    /// The standard deviation of what is drawn.
+    pub fn std(self) -> f64 {
+        match self {
+            Self::Uniform(k) => k / 3f64.sqrt(),
+            Self::Normal(std) => std,
+            Self::Constant(_) => 0.0,
+        }
+    }
 }
 
 /// Builds the parameters of one network.
@@ -47,7 +63,7 @@ impl<'a, B: Backend> Init<'a, B> {
 
     /// PyTorch's default Linear: weight [in, out] and bias from U(±1/√in).
     pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Linear<B> {
-        let bound = Draw::Uniform(1.0 / (inputs as f64).sqrt());
+        let bound = Draw::of_linear(inputs);
         self.linear_with(name, inputs, outputs, bound, bound)
     }
 
@@ -63,6 +79,7 @@ impl<'a, B: Backend> Init<'a, B> {
         Linear {
             weight: self.param(&format!("{name}.weight"), [inputs, outputs], weight),
             bias: self.param(&format!("{name}.bias"), [outputs], bias),
+            name: name.into(),
         }
     }
 

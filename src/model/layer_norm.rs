@@ -1,5 +1,6 @@
 //! LayerNorm over the features of each row (Ba, Kiros & Hinton 2016), affine, ε = 1e-5.
 
+use super::Pass;
 use super::linear::Linear;
 use crate::backend::{Kernels, ScaleShift};
 use burn::module::{Module, Param};
@@ -20,8 +21,8 @@ impl<B: Kernels> LayerNorm<B> {
     }
 
     /// `linear` of the normalised rows, as one operation.
-    pub fn then(&self, linear: &Linear<B>, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        B::normed_affine(x, self.scale_shift(), linear.affine())
+    pub fn then(&self, linear: &Linear<B>, x: Tensor<B, 2>, pass: &Pass<B>) -> Tensor<B, 2> {
+        B::normed_affine(x, self.scale_shift(), linear.affine(pass))
     }
 
     fn scale_shift(&self) -> ScaleShift<B> {

@@ -1,5 +1,6 @@
 //! An affine map of rows: x W + b.
 
+use super::Pass;
 use crate::backend::{Affine, Kernels};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -10,15 +11,21 @@ use burn::tensor::backend::Backend;
 pub struct Linear<B: Backend> {
     pub weight: Param<Tensor<B, 2>>,
     pub bias: Param<Tensor<B, 1>>,
+    /// Its parameters' names begin with it: `blocks.0.linear1`.
+    pub name: String,
 }
 
 impl<B: Kernels> Linear<B> {
     /// [n, out] of [n, in].
-    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        B::affine(x, self.affine())
+    pub fn forward(&self, x: Tensor<B, 2>, pass: &Pass<B>) -> Tensor<B, 2> {
+        B::affine(x, self.affine(pass))
     }
 
-    pub(super) fn affine(&self) -> Affine<B> {
-        Affine { weight: self.weight.val(), bias: self.bias.val() }
+    pub(super) fn affine(&self, pass: &Pass<B>) -> Affine<B> {
+        Affine {
+            weight: self.weight.val(),
+            bias: self.bias.val(),
+            back: pass.back.back(&self.name),
+        }
     }
 }

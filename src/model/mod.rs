@@ -9,19 +9,26 @@ mod batch;
 mod init;
 mod layer_norm;
 mod linear;
-mod loss;
+mod objective;
 mod outline;
 mod parameters;
+mod pass;
+mod resmlp;
+mod vit_mini;
 
 pub use batch::batch_tensors;
 pub use init::{Draw, draw_values};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use loss::{error, mean_cross_entropy};
-pub use outline::{Outline, Size, parameter_count};
+pub use objective::hits;
+pub use outline::{Map, Outline, Size, parameter_count};
 pub use parameters::{
-    Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, without_gradient,
+    Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, matrices,
+    without_gradient,
 };
+pub use pass::{Buffers, Mode, Pass, Transport};
+pub use resmlp::ResMlp;
+pub use vit_mini::VitMini;
 
 use crate::backend::{Affine, Kernels};
 use crate::config::{Arch, Config};
@@ -44,51 +51,61 @@ pub trait Network<B: Kernels>: Module<B> {
     fn blocks(&self) -> usize;
 
     /// h_0 of images [N, 3072], normalised, channel planes in row-major order.
-    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3>;
+    fn embed(&self, images: Tensor<B, 2>, pass: &mut Pass<B>) -> Tensor<B, 3>;
 
     /// f_l(h_l), the branch alone: the caller adds the skip.
-    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3>;
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 3>;
 
     /// [`Network::embed`] where it ends in an affine map: what a credit can reach cheaply.
-    fn embed_ending(&self, images: Tensor<B, 2>) -> Option<Ending<B>> {
-        let _ = images;
+    fn embed_ending(&self, images: Tensor<B, 2>, pass: &mut Pass<B>) -> Option<Ending<B>> {
+        let _ = (images, pass);
         None
     }
 
     /// [`Network::branch`], likewise.
-    fn branch_ending(&self, l: usize, hidden: Tensor<B, 3>) -> Option<Ending<B>> {
-        let _ = (l, hidden);
+    fn branch_ending(
+        &self,
+        l: usize,
+        hidden: Tensor<B, 3>,
+        pass: &mut Pass<B>,
+    ) -> Option<Ending<B>> {
+        let _ = (l, hidden, pass);
         None
     }
 
-    /// Whether h_{l+1} = h_l + f_l(h_l), or f_l(h_l) alone.
-    fn residual_add(&self) -> bool;
+    /// What of h_l reaches h_{l+1} past the branch: h_l itself under an identity skip; `None` where
+    /// h_{l+1} = f_l(h_l).
+    fn skip(&self, l: usize, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Option<Tensor<B, 3>>;
 
-    /// logits [N, classes] of h_L.
-    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2>;
+    /// The outputs [N, classes] of h_L: logits.
+    fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2>;
 
     /// h_{l+1} from h_l and f_l.
-    fn advance(&self, hidden: Tensor<B, 3>, branch: Tensor<B, 3>) -> Tensor<B, 3> {
-        if self.residual_add() { hidden + branch } else { branch }
+    fn advance(
+        &self,
+        l: usize,
+        hidden: Tensor<B, 3>,
+        branch: Tensor<B, 3>,
+        pass: &mut Pass<B>,
+    ) -> Tensor<B, 3> {
+        match self.skip(l, hidden, pass) {
+            Some(skip) => skip + branch,
+            None => branch,
+        }
     }
 
-    /// logits [N, classes] of h_l: the blocks from l on, and the readout.
-    fn logits_from(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
+    /// The outputs [N, classes] of h_l: the blocks from l on, and the readout.
+    fn outputs_from(&self, l: usize, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2> {
         let top = (l..self.blocks()).fold(hidden, |hidden, l| {
-            let branch = self.branch(l, hidden.clone());
-            self.advance(hidden, branch)
+            let branch = self.branch(l, hidden.clone(), pass);
+            self.advance(l, hidden, branch, pass)
         });
-        self.readout(top)
+        self.readout(top, pass)
     }
 }
 
 macro_rules! nets {
     ($($(#[$doc:meta])* $net:ident = $word:literal in $file:ident,)+) => {
-        $(
-            mod $file;
-            pub use $file::$net;
-        )+
-
         /// The networks that can be trained and audited.
         #[derive(Module, Debug)]
         pub enum Net<B: Backend> {
@@ -110,35 +127,45 @@ macro_rules! nets {
                 match self { $(Self::$net(net) => net.blocks(),)+ }
             }
 
-            fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
-                match self { $(Self::$net(net) => net.embed(images),)+ }
+            fn embed(&self, images: Tensor<B, 2>, pass: &mut Pass<B>) -> Tensor<B, 3> {
+                match self { $(Self::$net(net) => net.embed(images, pass),)+ }
             }
 
-            fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
-                match self { $(Self::$net(net) => net.branch(l, hidden),)+ }
+            fn branch(&self, l: usize, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 3> {
+                match self { $(Self::$net(net) => net.branch(l, hidden, pass),)+ }
             }
 
-            fn embed_ending(&self, images: Tensor<B, 2>) -> Option<Ending<B>> {
-                match self { $(Self::$net(net) => net.embed_ending(images),)+ }
+            fn embed_ending(&self, images: Tensor<B, 2>, pass: &mut Pass<B>) -> Option<Ending<B>> {
+                match self { $(Self::$net(net) => net.embed_ending(images, pass),)+ }
             }
 
-            fn branch_ending(&self, l: usize, hidden: Tensor<B, 3>) -> Option<Ending<B>> {
-                match self { $(Self::$net(net) => net.branch_ending(l, hidden),)+ }
+            fn branch_ending(
+                &self,
+                l: usize,
+                hidden: Tensor<B, 3>,
+                pass: &mut Pass<B>,
+            ) -> Option<Ending<B>> {
+                match self { $(Self::$net(net) => net.branch_ending(l, hidden, pass),)+ }
             }
 
-            fn residual_add(&self) -> bool {
-                match self { $(Self::$net(net) => net.residual_add(),)+ }
+            fn skip(
+                &self,
+                l: usize,
+                hidden: Tensor<B, 3>,
+                pass: &mut Pass<B>,
+            ) -> Option<Tensor<B, 3>> {
+                match self { $(Self::$net(net) => net.skip(l, hidden, pass),)+ }
             }
 
-            fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
-                match self { $(Self::$net(net) => net.readout(hidden),)+ }
+            fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2> {
+                match self { $(Self::$net(net) => net.readout(hidden, pass),)+ }
             }
         }
 
-        /// What is known of the network of `config` before it is built.
-        pub fn outline(config: &Config) -> Outline {
+        /// What is known of the network of `config` for `classes` classes before it is built.
+        pub fn outline(config: &Config, classes: usize) -> Outline {
             match config.arch {
-                $(Arch::$net => $file::outline(config),)+
+                $(Arch::$net => $file::outline(config, classes),)+
             }
         }
     };

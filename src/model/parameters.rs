@@ -11,16 +11,18 @@ use std::collections::BTreeMap;
 /// Tensors by name, in the order of the names.
 pub type NamedTensors = BTreeMap<String, TensorData>;
 
-/// The group that a parameter belongs to; each has an optimiser of its own.
+/// What a parameter belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Embed,
     Block(usize),
     Readout,
+    /// Not the network: what the rule that trains it learns for itself.
+    Learner,
 }
 
 impl Part {
-    /// The part of the parameter `name`.
+    /// The part of the network's parameter `name`.
     ///
     /// # Panics
     /// If the network breaks the rule that its parameters lie under `embed`, `blocks.<l>` or
@@ -114,6 +116,21 @@ pub fn gradients<B: Differentiable, M: Module<B>>(
     visit(module, Collect::<B> { from: gradients, into: BTreeMap::new() }).into
 }
 
+/// Every parameter that is a matrix, by name, cut off from the graph.
+pub fn matrices<B: Differentiable, M: Module<B>>(
+    module: &M,
+) -> BTreeMap<String, Tensor<B::InnerBackend, 2>> {
+    struct Matrices<B: Differentiable>(BTreeMap<String, Tensor<B::InnerBackend, 2>>);
+    impl<B: Differentiable> EachTensor<B> for Matrices<B> {
+        fn call<const D: usize>(&mut self, name: String, tensor: Tensor<B, D>) {
+            if let [rows, columns] = tensor.dims()[..] {
+                self.0.insert(name, tensor.inner().reshape([rows, columns]));
+            }
+        }
+    }
+    visit(module, Matrices::<B>(BTreeMap::new())).0
+}
+
 /// The names of the parameters that require a gradient and have none in `gradients`.
 pub fn without_gradient<B: Differentiable, M: Module<B>, G>(
     module: &M,
@@ -133,11 +150,11 @@ pub fn without_gradient<B: Differentiable, M: Module<B>, G>(
     visit(module, Missing { gradients, names: Vec::new() }).names
 }
 
-/// A change of parameters, given each one's name and value flattened to one dimension.
+/// A change of parameters, given each one's name, shape, and value flattened to one dimension.
 pub trait Change<B: Backend> {
     /// The new value, of the same length. The old one is handed over, so that a backend may write
     /// in its place.
-    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Tensor<B, 1>;
+    fn change(&mut self, name: &str, shape: &[usize], flat: Tensor<B, 1>) -> Tensor<B, 1>;
 }
 
 /// Applies `change` to every parameter.
@@ -151,7 +168,7 @@ pub fn map_named<B: Backend, M: Module<B>>(module: M, change: &mut impl Change<B
             let (id, tensor, mapper) = param.consume();
             let (shape, tracked) = (tensor.shape(), tensor.is_require_grad());
             let flat = tensor.detach().reshape([shape.num_elements()]);
-            let new = self.change.change(&self.path.name(), flat).reshape(shape);
+            let new = self.change.change(&self.path.name(), &shape, flat).reshape(shape.clone());
             Param::from_mapped_value(id, new.detach().set_require_grad(tracked), mapper)
         }
         fn enter_module(&mut self, name: &str, container: &str) {
@@ -174,7 +191,7 @@ pub fn assign<B: Backend, M: Module<B>>(module: M, tensors: &NamedTensors) -> Re
         device: B::Device,
     }
     impl<B: Backend> Change<B> for Assign<'_, B> {
-        fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Tensor<B, 1> {
+        fn change(&mut self, name: &str, _: &[usize], flat: Tensor<B, 1>) -> Tensor<B, 1> {
             let data = self.tensors[name].clone();
             let count = flat.shape().num_elements();
             float_tensor(TensorData { shape: [count].into(), ..data }, &self.device)

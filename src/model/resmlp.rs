@@ -3,7 +3,8 @@
 //! h_0 = E x + b, f_l(h) = W2 · GELU(W1 · LN(h) + b1) + b2, logits = head(LN(h_L)).
 
 use super::init::{Draw, Init};
-use super::{Ending, LayerNorm, Linear, Network, Outline, Size};
+use super::outline::HEAD;
+use super::{Ending, LayerNorm, Linear, Network, Outline, Pass, Size};
 use crate::backend::Kernels;
 use crate::config::Config;
 use crate::data::PIXELS;
@@ -35,35 +36,39 @@ pub struct Readout<B: Backend> {
 }
 
 /// What is known of it beforehand.
-pub(super) fn outline(config: &Config) -> Outline {
+pub(super) fn outline(config: &Config, classes: usize) -> Outline {
     let (d, inner) = (config.width, config.width * config.expansion);
     let block = Size::norm(d) + Size::affine(d, inner) + Size::affine(inner, d);
-    Outline::new(Size::affine(PIXELS, d), block)
+    let maps = [
+        ("linear1", [d, inner], Draw::of_linear(d)),
+        ("linear2", [inner, d], Draw::Normal(config.w2_std)),
+    ];
+    Outline::of_equal_blocks(config, classes, 1, [Size::affine(PIXELS, d), block], &maps)
 }
 
 impl<B: Kernels> Readout<B> {
     pub(super) fn new(init: &mut Init<B>, config: &Config, classes: usize) -> Self {
         Self {
             norm: config.terminal_norm.then(|| init.layer_norm(config.width)),
-            head: init.linear("readout.head", config.width, classes),
+            head: init.linear(HEAD, config.width, classes),
         }
     }
 
     /// logits [N, classes] of [N, d].
-    pub(super) fn forward(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub(super) fn forward(&self, hidden: Tensor<B, 2>, pass: &Pass<B>) -> Tensor<B, 2> {
         // Not as one operation: its gradients would differ in rounding with what a rule looks at.
         let hidden = match &self.norm {
             Some(norm) => norm.forward(hidden),
             None => hidden,
         };
-        self.head.forward(hidden)
+        self.head.forward(hidden, pass)
     }
 }
 
 impl<B: Kernels> MlpBlock<B> {
     /// GELU(W1 · LN(h) + b1) [N, inner] of h [N, 1, d].
-    fn inner(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
-        B::exact_gelu(self.norm.then(&self.linear1, hidden.squeeze_dim::<2>(1)))
+    fn inner(&self, hidden: Tensor<B, 3>, pass: &Pass<B>) -> Tensor<B, 2> {
+        B::exact_gelu(self.norm.then(&self.linear1, hidden.squeeze_dim::<2>(1), pass))
     }
 }
 
@@ -98,29 +103,34 @@ impl<B: Kernels> Network<B> for ResMlp<B> {
         self.blocks.len()
     }
 
-    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
-        self.embed.forward(images).unsqueeze_dim(1)
+    fn embed(&self, images: Tensor<B, 2>, pass: &mut Pass<B>) -> Tensor<B, 3> {
+        self.embed.forward(images, pass).unsqueeze_dim(1)
     }
 
-    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 3> {
         let block = &self.blocks[l];
-        block.linear2.forward(block.inner(hidden)).unsqueeze_dim(1)
+        block.linear2.forward(block.inner(hidden, pass), pass).unsqueeze_dim(1)
     }
 
-    fn embed_ending(&self, images: Tensor<B, 2>) -> Option<Ending<B>> {
-        Some(Ending { rest: None, x: images, map: self.embed.affine() })
+    fn embed_ending(&self, images: Tensor<B, 2>, pass: &mut Pass<B>) -> Option<Ending<B>> {
+        Some(Ending { rest: None, x: images, map: self.embed.affine(pass) })
     }
 
-    fn branch_ending(&self, l: usize, hidden: Tensor<B, 3>) -> Option<Ending<B>> {
+    fn branch_ending(
+        &self,
+        l: usize,
+        hidden: Tensor<B, 3>,
+        pass: &mut Pass<B>,
+    ) -> Option<Ending<B>> {
         let block = &self.blocks[l];
-        Some(Ending { rest: None, x: block.inner(hidden), map: block.linear2.affine() })
+        Some(Ending { rest: None, x: block.inner(hidden, pass), map: block.linear2.affine(pass) })
     }
 
-    fn residual_add(&self) -> bool {
-        self.residual_add
+    fn skip(&self, _: usize, hidden: Tensor<B, 3>, _: &mut Pass<B>) -> Option<Tensor<B, 3>> {
+        self.residual_add.then_some(hidden)
     }
 
-    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
-        self.readout.forward(hidden.squeeze_dim::<2>(1))
+    fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2> {
+        self.readout.forward(hidden.squeeze_dim::<2>(1), pass)
     }
 }

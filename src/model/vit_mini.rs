@@ -9,7 +9,7 @@
 
 use super::init::{Draw, Init};
 use super::resmlp::Readout;
-use super::{Ending, LayerNorm, Linear, Network, Outline, Size};
+use super::{Ending, LayerNorm, Linear, Network, Outline, Pass, Size};
 use crate::backend::Kernels;
 use crate::config::Config;
 use burn::module::{Module, Param};
@@ -57,7 +57,7 @@ struct Attention<B: Backend> {
 }
 
 /// What is known of it beforehand.
-pub(super) fn outline(config: &Config) -> Outline {
+pub(super) fn outline(config: &Config, classes: usize) -> Outline {
     let (d, inner) = (config.width, config.width * config.mlp_ratio);
     let values = CHANNELS * config.patch * config.patch;
     let patches = CHANNELS * SIDE * SIDE / values;
@@ -67,14 +67,21 @@ pub(super) fn outline(config: &Config) -> Outline {
     let attention = Size::affine(d, 4 * d);
     let mlp = Size::affine(d, inner) + Size::affine(inner, d);
     let norms = Size::norm(d) + Size::norm(d);
+    let embed = Size::affine(values, d).on_each(patches) + positions;
+    let block = (attention + mlp).on_each(tokens) + products + norms;
+    let map = |name, inputs, outputs| (name, [inputs, outputs], Draw::of_linear(inputs));
+    let maps = [
+        map("attention.query", d, d),
+        map("attention.key", d, d),
+        map("attention.value", d, d),
+        map("attention.output", d, d),
+        map("linear1", d, inner),
+        map("linear2", inner, d),
+    ];
     Outline {
-        has_tokens: true,
         // As for the residual MLP: the published one took 12 minutes an epoch.
         usual_rate: 8e9,
-        ..Outline::new(
-            Size::affine(values, d).on_each(patches) + positions,
-            (attention + mlp).on_each(tokens) + products + norms,
-        )
+        ..Outline::of_equal_blocks(config, classes, tokens, [embed, block], &maps)
     }
 }
 
@@ -112,7 +119,7 @@ impl<B: Kernels> Network<B> for VitMini<B> {
         self.blocks.len()
     }
 
-    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
+    fn embed(&self, images: Tensor<B, 2>, pass: &mut Pass<B>) -> Tensor<B, 3> {
         let [n, _] = images.dims();
         let p = self.embed.patch_size;
         let grid = SIDE / p;
@@ -120,42 +127,47 @@ impl<B: Kernels> Network<B> for VitMini<B> {
             .reshape([n, CHANNELS, grid, p, grid, p])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([n * grid * grid, CHANNELS * p * p]);
-        let patches = self.embed.patch.forward(patches);
+        let patches = self.embed.patch.forward(patches, pass);
         let [_, d] = patches.dims();
         let cls = self.embed.cls.val().expand([n, 1, d]);
         Tensor::cat(vec![cls, patches.reshape([n, grid * grid, d])], 1) + self.embed.positions.val()
     }
 
-    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 3> {
         let block = &self.blocks[l];
         let dims = hidden.dims();
-        let (attended, inner) = block.sublayers(hidden);
-        (attended + block.linear2.forward(inner)).reshape(dims)
+        let (attended, inner) = block.sublayers(hidden, pass);
+        (attended + block.linear2.forward(inner, pass)).reshape(dims)
     }
 
-    fn branch_ending(&self, l: usize, hidden: Tensor<B, 3>) -> Option<Ending<B>> {
+    fn branch_ending(
+        &self,
+        l: usize,
+        hidden: Tensor<B, 3>,
+        pass: &mut Pass<B>,
+    ) -> Option<Ending<B>> {
         let block = &self.blocks[l];
         let dims = hidden.dims();
-        let (attended, x) = block.sublayers(hidden);
-        Some(Ending { rest: Some(attended.reshape(dims)), x, map: block.linear2.affine() })
+        let (attended, x) = block.sublayers(hidden, pass);
+        Some(Ending { rest: Some(attended.reshape(dims)), x, map: block.linear2.affine(pass) })
     }
 
-    fn residual_add(&self) -> bool {
-        self.residual_add
+    fn skip(&self, _: usize, hidden: Tensor<B, 3>, _: &mut Pass<B>) -> Option<Tensor<B, 3>> {
+        self.residual_add.then_some(hidden)
     }
 
-    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
-        self.readout.forward(hidden.narrow(1, 0, 1).squeeze_dim::<2>(1))
+    fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2> {
+        self.readout.forward(hidden.narrow(1, 0, 1).squeeze_dim::<2>(1), pass)
     }
 }
 
 impl<B: Kernels> VitBlock<B> {
     /// attn(LN₁ h) and what the MLP's last map is applied to, both by rows [N · tokens, _].
-    fn sublayers(&self, hidden: Tensor<B, 3>) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    fn sublayers(&self, hidden: Tensor<B, 3>, pass: &Pass<B>) -> (Tensor<B, 2>, Tensor<B, 2>) {
         let [n, tokens, d] = hidden.dims();
         let rows = hidden.reshape([n * tokens, d]);
-        let attended = self.attention.forward(self.norm1.forward(rows.clone()), n);
-        let inner = self.norm2.then(&self.linear1, rows + attended.clone());
+        let attended = self.attention.forward(self.norm1.forward(rows.clone()), n, pass);
+        let inner = self.norm2.then(&self.linear1, rows + attended.clone(), pass);
         (attended, B::exact_gelu(inner))
     }
 }
@@ -173,17 +185,17 @@ impl<B: Kernels> Attention<B> {
     }
 
     /// Multi-head self-attention without mask and dropout, of rows [n · tokens, d].
-    fn forward(&self, rows: Tensor<B, 2>, n: usize) -> Tensor<B, 2> {
+    fn forward(&self, rows: Tensor<B, 2>, n: usize, pass: &Pass<B>) -> Tensor<B, 2> {
         let [all, d] = rows.dims();
         let (tokens, head) = (all / n, d / self.heads);
         let split = |linear: &Linear<B>| -> Tensor<B, 4> {
-            B::split_heads(linear.forward(rows.clone()), n, self.heads)
+            B::split_heads(linear.forward(rows.clone(), pass), n, self.heads)
         };
         let scores = split(&self.query).matmul(split(&self.key).transpose());
         let scores = scores.reshape([all * self.heads, tokens]);
         let weights = B::scaled_softmax(scores, 1.0 / (head as f64).sqrt());
         let weights = weights.reshape([n, self.heads, tokens, tokens]);
         let context = weights.matmul(split(&self.value));
-        self.output.forward(B::merge_heads(context))
+        self.output.forward(B::merge_heads(context), pass)
     }
 }

@@ -127,7 +127,7 @@ impl Trained {
     pub(super) fn missing_state(&self) -> Result<Demonstration> {
         let run = RunDir::at(self.dir.path().join("run"));
         let mut checkpoint = Checkpoint::load(&run.checkpoint())?;
-        checkpoint.feedback.clear();
+        checkpoint.learner.clear();
         let stripped = self.dir.path().join("stripped.mpk");
         checkpoint.save(&stripped)?;
         let right = match Auditor::new(Options::default()).audit(&stripped) {

@@ -2,7 +2,7 @@
 
 use super::baseline::{Baseline, BaselineRun, Pool};
 use super::metrics::{Better, Value, better, metrics};
-use super::setting::{Setting, incomparable, names, setting, word};
+use super::setting::{Setting, as_of, incomparable, names, only_what_matters, setting, word};
 use super::tolerance::Kind;
 use crate::failure::usage;
 use crate::study::results::{RunResult, StudyResult};
@@ -114,7 +114,18 @@ pub fn compare(
     }
 
     let mut notes = Vec::new();
-    let differences = incomparable_keys(baseline, &partners, &settings);
+    let pairs: Vec<Option<[Setting; 2]>> = baseline
+        .runs
+        .iter()
+        .zip(&partners)
+        .map(|(run, partner)| {
+            let i = (*partner)?;
+            let config = &results.runs[i].record.config;
+            let found = only_what_matters(settings[i].clone(), config);
+            Some([as_of(baseline.setting_of(run), config), found])
+        })
+        .collect();
+    let differences = incomparable_keys(pairs.iter().flatten());
     if !differences.is_empty() {
         let list = differences.join("; ");
         if !forced {
@@ -130,18 +141,18 @@ pub fn compare(
     let pools = baseline.pools();
     let mut runs = Vec::new();
     let mut ignored = 0;
-    for (known, partner) in baseline.runs.iter().zip(&partners) {
-        let rows = match partner {
-            Some(i) => {
-                let mut rows = setting_rows(&baseline.setting_of(known), &settings[*i]);
+    for ((known, partner), pair) in baseline.runs.iter().zip(&partners).zip(&pairs) {
+        let rows = match (partner, pair) {
+            (Some(i), Some([was, is])) => {
+                let mut rows = setting_rows(was, is);
                 rows.extend(metric_rows(baseline, known, pools.of(known), &results.runs[*i]));
                 rows
             }
-            None if scope == Scope::Run => {
+            _ if scope == Scope::Run => {
                 ignored += 1;
                 continue;
             }
-            None => vec![whole_run(Outcome::Missing)],
+            _ => vec![whole_run(Outcome::Missing)],
         };
         runs.push(RunComparison { name: known.name.clone(), rows });
     }
@@ -181,21 +192,16 @@ fn pair(baseline: &Baseline, names: &[String], settings: &[Setting]) -> Vec<Opti
     partners
 }
 
-/// `width is 64, the baseline's 32 (architecture)`, each once.
-fn incomparable_keys(
-    baseline: &Baseline,
-    partners: &[Option<usize>],
-    settings: &[Setting],
-) -> Vec<String> {
+/// `width is 64, the baseline's 32 (architecture)`, each once, of pairs of a baseline's setting and the
+/// one that was found.
+fn incomparable_keys<'a>(pairs: impl Iterator<Item = &'a [Setting; 2]>) -> Vec<String> {
     let mut found = BTreeSet::new();
-    for (run, partner) in baseline.runs.iter().zip(partners) {
-        let Some(i) = partner else { continue };
-        let (known, setting) = (baseline.setting_of(run), &settings[*i]);
+    for [known, setting] in pairs {
         let keys = known.keys().chain(setting.keys());
         for key in keys.filter(|key| known.get(*key) != setting.get(*key)) {
             if let Some(what) = incomparable(key) {
                 let shown = |s: &Setting| s.get(key).map_or("absent".into(), word);
-                let (is, was) = (shown(setting), shown(&known));
+                let (is, was) = (shown(setting), shown(known));
                 found.insert(format!("{key} is {is}, the baseline's {was} ({what})"));
             }
         }

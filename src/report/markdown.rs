@@ -64,6 +64,12 @@ pub fn panel(panel: &Panel, level: usize) -> String {
         out += &line(row.iter().map(cell).collect());
     }
     out.push('\n');
+    for sentence in &panel.said {
+        out += &format!("- {}\n", escaped(sentence));
+    }
+    if !panel.said.is_empty() {
+        out.push('\n');
+    }
     out
 }
 
@@ -174,6 +180,19 @@ mod tests {
         for run in study().runs {
             assert!(text.contains(&format!("| {} |", run.name)), "{}", run.name);
         }
+    }
+
+    #[test]
+    fn what_a_table_shows_stands_below_it() {
+        let shown = Panel {
+            title: "Firings".into(),
+            columns: vec!["k".into()],
+            rows: vec![vec!["1".into()]],
+            said: vec!["It never fires.".into(), "a | b".into()],
+            ..Panel::default()
+        };
+        let expected = "## Firings\n\n| k |\n| --- |\n| 1 |\n\n- It never fires.\n- a \\| b\n\n";
+        assert_eq!(panel(&shown, 2), expected);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod junit;
 pub mod markdown;
 pub mod panel;
 pub mod regression;
+pub mod rules;
 pub mod study_json;
 mod svg;
 pub mod terminal;

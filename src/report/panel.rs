@@ -8,7 +8,12 @@ pub struct Panel {
     pub note: String,
     /// A line break sets off a second, quieter line, here and in cells.
     pub columns: Vec<String>,
+    /// The columns that hold words; the others hold numbers. Where it is empty, a format judges by the
+    /// cells.
+    pub words: Vec<usize>,
     pub rows: Vec<Vec<Cell>>,
+    /// What the table shows, a sentence each.
+    pub said: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

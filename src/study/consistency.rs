@@ -1,9 +1,8 @@
 //! Refusing to mix: a study's numbers are comparable where one program made them, on the same data.
 
-use super::grid::differing_keys;
 use super::plan::PlannedRun;
+use crate::config::keys::Role;
 use crate::config::{BackendName, Config};
-use crate::data::DatasetKind;
 use crate::files::exists;
 use crate::train::run_dir::{Matmul, RunRecord};
 use anyhow::Result;
@@ -94,12 +93,10 @@ fn properties(record: &RunRecord, several_backends: bool) -> Vec<(String, String
 
 /// The data that a run asks for.
 fn data(config: &Config) -> String {
-    match config.dataset {
-        DatasetKind::Synthetic => format!(
-            "synthetic data (seed {}, {} + {} images)",
-            config.data_seed, config.train_samples, config.test_samples
-        ),
-        other => format!("{other} data"),
+    let words = config.in_words(Role::Data);
+    match words.split_once(", ") {
+        Some((kind, keys)) => format!("{kind} data ({keys})"),
+        None => format!("{words} data"),
     }
 }
 
@@ -161,11 +158,12 @@ pub fn other_keys(runs: &[PlannedRun]) -> Result<Option<String>> {
     let mut found = Vec::new();
     for run in runs {
         let Some(record) = run.dir.record()? else { continue };
-        let mut differ = differing_keys(run.config, &record.config);
-        differ.retain(|key| key != "data_dir");
-        if !differ.is_empty() {
+        let differing = run.config.differing_keys(&record.config);
+        let own: Vec<&str> =
+            differing.filter(|key| key.role != Role::Folder).map(|key| key.name).collect();
+        if !own.is_empty() {
             found.push(run.name());
-            keys.extend(differ);
+            keys.extend(own);
         }
     }
     let Some(first) = found.first() else { return Ok(None) };

@@ -2,9 +2,10 @@
 //! the network.
 
 use super::plan::PlannedRun;
-use crate::config::{BackendName, Base, Config, Method};
+use crate::config::{BackendName, Config, Method};
 use crate::data::DatasetKind;
-use crate::model::{Outline, outline};
+use crate::learn::{Family, family};
+use crate::model::{Size, outline};
 use crate::stats::median;
 use crate::train::run_dir::EpochMetrics;
 use anyhow::Result;
@@ -62,7 +63,7 @@ impl Estimator {
         let rate = match self.rates.get(config.arch.word()) {
             Some(rates) => median(rates),
             None if config.backend == BackendName::Cuda => return None,
-            None => outline(config).usual_rate,
+            None => outline(config, config.dataset.classes()).usual_rate,
         };
         Some(Estimate { seconds: work(config) / rate * evaluation, is_rough: true })
     }
@@ -82,12 +83,9 @@ fn push(values: &mut Vec<f64>, value: f64) {
 }
 
 /// Runs that share it take the same time.
-fn kind(c: &Config) -> String {
-    let network = (c.arch, c.width, c.depth, c.expansion, c.patch, c.heads, c.mlp_ratio);
-    let training = (c.method, c.rule(), c.frozen_blocks, c.batch_size, c.augment);
-    let evaluation = (c.probe_batches, c.probe_batch_size);
-    let place = (&c.device, c.backend, c.threads, c.matmul_precision);
-    format!("{network:?} {:?} {training:?} {evaluation:?} {place:?}", (c.dataset, samples(c)))
+fn kind(config: &Config) -> String {
+    let keys = config.keys_that_matter().filter(|key| key.takes_time);
+    keys.map(|key| format!("{}={}\n", key.name, key.value(config))).collect()
 }
 
 /// Training and test images.
@@ -101,16 +99,20 @@ fn samples(config: &Config) -> (usize, usize) {
 /// Multiply-adds of a training epoch: a trained layer costs one forward and two backward, a frozen
 /// one and the embedding (whose input needs no gradient) one less each. The head's are few.
 fn work(config: &Config) -> f64 {
-    let Outline { embed, block, has_tokens, .. } = outline(config);
-    let [embed, block] = [embed, block].map(|part| part.multiply_adds as f64);
-    let trained = match config.method {
-        Method::Frozen => 0,
-        _ => config.blocks().saturating_sub(config.frozen_blocks),
+    let outline = outline(config, config.dataset.classes());
+    let fixed = match config.method {
+        Method::Frozen => config.blocks(),
+        _ => config.frozen_blocks.min(config.blocks()),
     };
-    let fixed = config.blocks() - trained;
-    let once = 2.0 * embed + block * (3 * trained + fixed) as f64;
+    let trained = config.blocks() - fixed;
+    let passes = |(l, block): (usize, &Size)| {
+        let passes = if l < fixed { 1.0 } else { 3.0 };
+        passes * block.multiply_adds as f64
+    };
+    let blocks: f64 = outline.blocks.iter().enumerate().map(passes).sum();
+    let once = 2.0 * outline.embed.multiply_adds as f64 + blocks;
     // Forming and scaling the credit; small beside a transformer's blocks.
-    let is_local = config.rule() != Base::Bp && trained > 0 && !has_tokens;
+    let is_local = family(config.rule()) == Family::Local && trained > 0 && !outline.has_tokens();
     once * if is_local { 1.25 } else { 1.0 } * samples(config).0 as f64
 }
 
@@ -174,7 +176,7 @@ mod tests {
         let mut estimator = Estimator::default();
         let guess = estimator.epoch(&other).unwrap();
         // Ten times as slow as usual.
-        let seconds = 10.0 * work(&timed) / outline(&timed).usual_rate;
+        let seconds = 10.0 * work(&timed) / outline(&timed, 10).usual_rate;
         for _ in 0..3 {
             push(estimator.timed.entry(kind(&timed)).or_default(), seconds);
             push(estimator.rates.entry("resmlp").or_default(), work(&timed) / seconds);

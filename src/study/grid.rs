@@ -81,7 +81,7 @@ impl Study {
                         place.insert(runs.len());
                         runs.push(config);
                     }
-                    Entry::Occupied(place) => is_the_same(source, &runs[*place.get()], &config)?,
+                    Entry::Occupied(place) => are_the_same(source, &runs[*place.get()], &config)?,
                 }
             }
         }
@@ -90,9 +90,10 @@ impl Study {
     }
 }
 
-/// Refuses two points of a grid that differ where no trained network does: one would be lost.
-fn is_the_same(source: &str, one: &Config, other: &Config) -> Result<()> {
-    let keys = differing_keys(one, other);
+/// Refuses two points of a grid that differ where no trained network does: one would be lost. Points
+/// that differ in nothing that matters to them are one run.
+fn are_the_same(source: &str, one: &Config, other: &Config) -> Result<()> {
+    let keys: Vec<&str> = one.differing_keys(other).map(|key| key.name).collect();
     if keys.is_empty() {
         return Ok(());
     }
@@ -100,14 +101,6 @@ fn is_the_same(source: &str, one: &Config, other: &Config) -> Result<()> {
         "{source}: two runs differ in {} alone, which trains no other network: one value a study",
         keys.join(", ")
     )))
-}
-
-/// The keys in which two configurations differ.
-pub(super) fn differing_keys(one: &Config, other: &Config) -> Vec<String> {
-    let table = |c: &Config| Table::try_from(c).expect("a configuration is a TOML table");
-    let (one, other) = (table(one), table(other));
-    let keys = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
-    keys.filter(|key| one.get(*key) != other.get(*key)).cloned().collect()
 }
 
 /// Runs of the largest study.

@@ -40,19 +40,16 @@ pub enum State {
 /// The runs of `study` under `root`, in the study's order.
 ///
 /// # Errors
-/// A usage error if a run's directory holds another run; names a record that cannot be read.
+/// A usage error if a run's directory holds another run; names what cannot be looked at.
 pub fn plan<'a>(root: &Path, study: &'a Study) -> Result<Vec<PlannedRun<'a>>> {
     study.runs.iter().map(|config| PlannedRun::new(root, config)).collect()
 }
 
 impl<'a> PlannedRun<'a> {
     fn new(root: &Path, config: &'a Config) -> Result<Self> {
-        let Config { method, arch, seed, .. } = config;
-        let (dataset, hash) = (config.dataset.name(), config.hash());
-        let name = format!("{method}-{arch}-{dataset}-s{seed}-{}", &hash[..8]);
-        let dir = RunDir::at(root.join(name));
+        let dir = RunDir::of(root, config)?;
         match dir.record()? {
-            Some(record) if record.config.hash() != hash => Err(usage(format!(
+            Some(record) if record.config.hash() != config.hash() => Err(usage(format!(
                 "{} holds another run than the study's: move it away",
                 dir.path().display()
             ))),

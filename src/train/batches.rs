@@ -4,8 +4,8 @@
 
 use super::resident::{OnDevice, Plan, Resident, Sample, plan};
 use crate::config::{BackendName, Config, Method};
-use crate::credit::random_target;
 use crate::data::{Augmentation, Batch, Dataset, epoch_order};
+use crate::learn::random_target;
 use crate::model::batch_tensors;
 use crate::rng::{self, Stream};
 use anyhow::{Context, Result};

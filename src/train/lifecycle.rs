@@ -2,6 +2,7 @@
 //! interrupted or failed.
 
 use super::checkpoint::{Checkpoint, Progress};
+use super::identity::contradictions;
 use super::lock::Lock;
 use super::memory;
 use super::metrics_file::Recovery;
@@ -10,10 +11,10 @@ use super::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, Status};
 use super::session::{Outcome, Session};
 use crate::backend::{self, Differentiable, Task};
 use crate::config::{self, Config, Layer};
-use crate::credit::feedback_hash;
 use crate::data::Dataset;
 use crate::failure::{caught, usage};
 use crate::files::exists;
+use crate::learn::feedback_hash;
 use crate::model::parameter_count;
 use anyhow::{Result, bail};
 use burn::module::Module;
@@ -55,7 +56,7 @@ impl Stopped {
                 imported.file
             )));
         }
-        let saved = Layer::from_file(&dir.config_file())?;
+        let saved = Layer::from_artefact(&dir.config_file())?;
         let own = config::resolve(std::slice::from_ref(&saved))?;
         Ok(Self { dir, saved, own, newest, lock })
     }
@@ -86,6 +87,13 @@ impl Stopped {
                 dir.checkpoint().display(),
                 dir.config_file().display()
             );
+        }
+        if let Some(newest) = &newest {
+            let recorded = dir.record()?.and_then(|record| record.provenance.feedback_hash);
+            let found = contradictions(newest, recorded.as_deref())?;
+            if !found.is_empty() {
+                bail!("{} is contradicted: {}", dir.checkpoint().display(), found.join("; "));
+            }
         }
         let start = Progress::default();
         let recovery = dir.recover_metrics(newest.as_ref().map_or(&start, |c| &c.progress))?;
@@ -163,8 +171,8 @@ impl<R: FnOnce(usize, u64) -> Reporter> Task for Training<'_, R> {
                 Some(c) => Session::<B>::resume(config, data, dir, device, c)?,
                 None => Session::<B>::start(config, data, dir, device)?,
             };
-            let feedback = session.feedback();
-            let hash = (!feedback.is_empty()).then(|| feedback_hash(feedback));
+            let feedback = session.learner_state();
+            let hash = (!feedback.is_empty()).then(|| feedback_hash(&feedback));
             record.provenance.feedback_hash = hash;
             record.provenance.parameters = session.net().num_params();
             dir.write_record(&record)?;

@@ -3,6 +3,7 @@
 mod batches;
 pub mod checkpoint;
 mod evaluate;
+pub mod identity;
 pub mod interrupt;
 pub mod lifecycle;
 pub mod lock;
@@ -14,12 +15,11 @@ mod quiet;
 mod resident;
 pub mod run_dir;
 mod session;
-mod step;
+pub mod update;
 
 pub use evaluate::{Evaluation, evaluate};
 pub use metrics_file::Recovery;
 pub use optimizer::{Optimizer, learning_rate};
 pub use progress::Reporter;
 pub use quiet::train_quietly;
-pub use session::{Outcome, Session, Trainee};
-pub use step::{Gradients, Step, StepOptions, step};
+pub use session::{Outcome, Session};

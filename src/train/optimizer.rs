@@ -1,90 +1,120 @@
-//! AdamW (Loshchilov & Hutter 2019) with PyTorch's ε and decay. The state is kept by parameter
-//! name, each with its own step count: AdamW couples no two parameters, so this is one independent
-//! optimiser a block, one for the embedding and one for the readout (protocol §1), and a part that
-//! a method does not train has no state and does not decay.
+//! From gradients to new parameters: one walk over the network's and the learner's own, each by the
+//! run's update rule, and the learning rate over the epochs. The rule's state is kept by parameter
+//! name, each with its own step count: no two parameters are coupled, so this is one independent
+//! optimiser a block, one for the embedding and one for the readout (protocol §1), and a part that a
+//! method does not train has no state and does not decay.
 
-use super::step::Gradients;
-use crate::backend::{AdamW, Differentiable, Kernels, Moments, float_tensor};
+use super::update::{self, Parameter, Slots, UpdateRule};
+use crate::backend::{Differentiable, float_tensor};
 use crate::config::{Config, Schedule};
-use crate::model::{Change, Network, map_named};
+use crate::learn::{Entry, Gradients, Learner, layout};
+use crate::model::{Change, Network, Part, map_named};
+use anyhow::{Result, bail};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 
-/// AdamW over the named parameters of a network.
+/// An update rule with its state, over the named parameters of a network and its learner.
 pub struct Optimizer<B: AutodiffBackend> {
-    /// With the rate of the newest step.
-    adamw: AdamW,
-    state: BTreeMap<String, Moments<B::InnerBackend>>,
+    rule: Box<dyn UpdateRule<B::InnerBackend>>,
+    slots: BTreeMap<String, Slots<B::InnerBackend>>,
+    /// The parts that the learner's own parameters are updated as.
+    parts: BTreeMap<String, Part>,
 }
 
 /// One parameter's state on the host.
 #[derive(Clone, Debug)]
-pub struct HostState {
+pub struct HostSlots {
     /// Steps taken.
     pub time: usize,
-    pub moment_1: TensorData,
-    pub moment_2: TensorData,
+    /// By the name that the update rule gives them; each as long as the parameter.
+    pub values: BTreeMap<String, TensorData>,
 }
 
 impl<B: Differentiable> Optimizer<B> {
     /// A fresh optimiser.
     pub fn new(config: &Config) -> Self {
-        let adamw = AdamW {
-            beta_1: config.beta_1 as f32,
-            beta_2: config.beta_2 as f32,
-            epsilon: config.epsilon as f32,
-            weight_decay: f64::from(config.weight_decay as f32),
-            rate: 0.0,
-        };
-        Self { adamw, state: BTreeMap::new() }
+        let part = |entry: Entry| (entry.name, entry.part);
+        let own = layout(config, config.dataset.classes()).into_iter().map(part);
+        Self { rule: update::of(config), slots: BTreeMap::new(), parts: own.collect() }
     }
 
-    /// Moves every parameter that has a gradient.
+    /// Moves every parameter of the network that has a gradient.
     pub fn step<N: Network<B>>(&mut self, net: N, gradients: Gradients<B>, rate: f64) -> N {
-        self.adamw.rate = rate;
-        map_named(net, &mut Update { optimizer: self, gradients })
+        map_named(net, &mut Walk { optimizer: self, gradients, rate })
+    }
+
+    /// Moves what the learner owns and has a gradient for.
+    pub fn step_own(&mut self, learner: &mut Learner<B>, mut gradients: Gradients<B>, rate: f64) {
+        if gradients.is_empty() {
+            return;
+        }
+        learner.own_mut().change(|name, shape, value| {
+            let Some(gradient) = gradients.remove(name) else { return value };
+            let part = self.parts.get(name).copied().unwrap_or(Part::Learner);
+            self.update(Parameter { name, shape, part }, value, gradient, rate)
+        });
+    }
+
+    fn update(
+        &mut self,
+        parameter: Parameter<'_>,
+        value: Tensor<B::InnerBackend, 1>,
+        gradient: Tensor<B::InnerBackend, 1>,
+        rate: f64,
+    ) -> Tensor<B::InnerBackend, 1> {
+        let slots = self.slots.remove(parameter.name).unwrap_or_default();
+        let (value, slots) = self.rule.update(rate, &parameter, value, gradient, slots);
+        self.slots.insert(parameter.name.to_string(), slots);
+        value
     }
 
     /// The state on the host, by parameter name.
-    pub fn export(&self) -> BTreeMap<String, HostState> {
-        let host = |(name, state): (&String, &Moments<B::InnerBackend>)| {
-            let state = HostState {
-                time: state.time,
-                moment_1: state.first.to_data(),
-                moment_2: state.second.to_data(),
+    pub fn export(&self) -> BTreeMap<String, HostSlots> {
+        let host = |(name, slots): (&String, &Slots<B::InnerBackend>)| {
+            let value = |(slot, value): (&&'static str, &Tensor<B::InnerBackend, 1>)| {
+                (slot.to_string(), value.to_data())
             };
-            (name.clone(), state)
+            let values = slots.values.iter().map(value).collect();
+            (name.clone(), HostSlots { time: slots.time, values })
         };
-        self.state.iter().map(host).collect()
+        self.slots.iter().map(host).collect()
     }
 
     /// Continues from `state`.
-    pub fn import(&mut self, state: BTreeMap<String, HostState>, device: &B::Device) {
-        let on_device = |(name, host): (String, HostState)| {
-            let moments = Moments {
-                time: host.time,
-                first: float_tensor(host.moment_1, device),
-                second: float_tensor(host.moment_2, device),
+    ///
+    /// # Errors
+    /// Names a parameter whose slots are not those that the update rule keeps.
+    pub fn import(&mut self, state: BTreeMap<String, HostSlots>, device: &B::Device) -> Result<()> {
+        for (name, HostSlots { time, values: host }) in state {
+            let whole = |set: &&&[&str]| set.iter().copied().eq(host.keys().map(String::as_str));
+            let Some(set) = self.rule.slots().iter().find(whole) else {
+                let found: Vec<_> = host.keys().cloned().collect();
+                bail!(
+                    "the optimiser's state of {name} is [{}], expected {:?}",
+                    found.join(", "),
+                    self.rule.slots()
+                );
             };
-            (name, moments)
-        };
-        self.state = state.into_iter().map(on_device).collect();
+            let values = set.iter().zip(host.into_values());
+            let values = values.map(|(slot, value)| (*slot, float_tensor(value, device)));
+            self.slots.insert(name, Slots { time, values: values.collect() });
+        }
+        Ok(())
     }
 }
 
-struct Update<'a, B: AutodiffBackend> {
+struct Walk<'a, B: AutodiffBackend> {
     optimizer: &'a mut Optimizer<B>,
     gradients: Gradients<B>,
+    rate: f64,
 }
 
-impl<B: Differentiable> Change<B> for Update<'_, B> {
-    fn change(&mut self, name: &str, flat: Tensor<B, 1>) -> Tensor<B, 1> {
+impl<B: Differentiable> Change<B> for Walk<'_, B> {
+    fn change(&mut self, name: &str, shape: &[usize], flat: Tensor<B, 1>) -> Tensor<B, 1> {
         let Some(gradient) = self.gradients.remove(name) else { return flat };
-        let Optimizer { adamw, state } = &mut *self.optimizer;
-        let old = state.remove(name);
-        let (value, moments) = B::InnerBackend::adamw(*adamw, flat.inner(), gradient, old);
-        state.insert(name.to_string(), moments);
+        let parameter = Parameter { name, shape, part: Part::of(name) };
+        let value = self.optimizer.update(parameter, flat.inner(), gradient, self.rate);
         Tensor::from_inner(value)
     }
 }

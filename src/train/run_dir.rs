@@ -175,6 +175,25 @@ impl RunDir {
         Self(path.into())
     }
 
+    /// The directory of the run of `config` under `root`, if nobody chose another: the one that is named
+    /// after it, or where that is not there the one that earlier builds named after it.
+    ///
+    /// # Errors
+    /// What the system says where it cannot look.
+    pub fn of(root: &Path, config: &Config) -> Result<Self> {
+        let own = root.join(config.name());
+        let is_there = |path: &Path| {
+            fs::exists(path).with_context(|| format!("cannot look for {}", path.display()))
+        };
+        if let Some(legacy) = config.legacy_name().map(|name| root.join(name))
+            && !is_there(&own)?
+            && is_there(&legacy)?
+        {
+            return Ok(Self(legacy));
+        }
+        Ok(Self(own))
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }

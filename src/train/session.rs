@@ -1,83 +1,23 @@
 //! A run from its first or newest state to its end.
 
 use super::batches::Batches;
-use super::checkpoint::{Checkpoint, Progress, pack, pack_optimizer, unpack, unpack_optimizer};
-use super::evaluate::{evaluate_on, hits, read};
+use super::checkpoint::{Checkpoint, Progress, pack, pack_slots, unpack_slots};
+use super::evaluate::{evaluate_on, read};
 use super::interrupt;
 use super::optimizer::{Optimizer, learning_rate};
 use super::progress::Reporter;
 use super::run_dir::{Divergence, EpochMetrics, RunDir};
-use super::step::{Step, StepOptions, step};
 use crate::backend::Differentiable;
-use crate::config::{Base, Config, EmbedSignal, Method};
-use crate::credit::{Feedback, Rule};
+use crate::config::Config;
 use crate::data::Dataset;
 use crate::diagnostics;
-use crate::model::{NamedTensors, Net, Part, assign, export, freeze, without_gradient};
+use crate::learn::{Lesson, Trainee, Turn};
+use crate::model::{NamedTensors, Net, export, hits, without_gradient};
 use crate::number::{Number, numbers};
 use crate::probe::probe;
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::{Int, Tensor};
 use std::time::Instant;
-
-/// A network with the rule that trains it.
-pub struct Trainee<B: Differentiable> {
-    /// Missing only while an update has it.
-    net: Option<Net<B>>,
-    pub rule: Rule<B::InnerBackend>,
-    /// The feedback matrices on the host.
-    pub feedback: NamedTensors,
-}
-
-impl<B: Differentiable> Trainee<B> {
-    /// The initial network of `config` with freshly drawn feedback.
-    ///
-    /// # Errors
-    /// Never for a validated configuration.
-    pub fn initial(config: &Config, classes: usize, device: &B::Device) -> Result<Self> {
-        let feedback = Feedback::<B::InnerBackend>::draw(config, classes, config.seed);
-        Self::with(config, classes, Net::new(config, classes, device), feedback, device)
-    }
-
-    /// The network of a checkpoint.
-    ///
-    /// # Errors
-    /// Lists parameters and feedback matrices that are missing or of another shape.
-    pub fn from_checkpoint(checkpoint: &Checkpoint, device: &B::Device) -> Result<Self> {
-        let (config, classes) = (&checkpoint.config, checkpoint.data.classes);
-        let net = Net::new(config, classes, device);
-        let net = assign(net, &unpack(&checkpoint.parameters)?)?;
-        Self::with(config, classes, net, unpack(&checkpoint.feedback)?, device)
-    }
-
-    fn with(
-        config: &Config,
-        classes: usize,
-        net: Net<B>,
-        feedback: NamedTensors,
-        device: &B::Device,
-    ) -> Result<Self> {
-        let rule = Rule::from_named(config, classes, &feedback, device)?;
-        let frozen = config.method == Method::Frozen;
-        let embed = config.rule() == Base::Bp || config.embed_signal != EmbedSignal::None;
-        let net = freeze(net, |part| match part {
-            Part::Embed => embed,
-            Part::Block(l) => !frozen && l >= config.frozen_blocks,
-            Part::Readout => true,
-        });
-        Ok(Self { net: Some(net), rule, feedback })
-    }
-
-    /// The network.
-    pub fn net(&self) -> &Net<B> {
-        self.net.as_ref().expect("nobody sees the trainee during an update")
-    }
-
-    /// Replaces the network. It is handed over, so that its memory can be written in place.
-    pub fn update(&mut self, change: impl FnOnce(Net<B>) -> Net<B>) {
-        self.net = self.net.take().map(change);
-    }
-}
 
 /// How a session ended.
 #[derive(Debug)]
@@ -153,9 +93,9 @@ impl<'a, B: Differentiable> Session<'a, B> {
     ) -> Result<Self> {
         checkpoint.data.ensure_same(&data.provenance)?;
         let mut optimizer = Optimizer::new(config);
-        optimizer.import(unpack_optimizer(&checkpoint.optimizer)?, &device);
+        optimizer.import(unpack_slots(&checkpoint.slots)?, &device)?;
         Ok(Self {
-            trainee: Trainee::from_checkpoint(checkpoint, &device)?,
+            trainee: checkpoint.trainee(&device)?,
             optimizer,
             progress: checkpoint.progress.clone(),
             diverged: dir.read_metrics()?.iter().find_map(EpochMetrics::divergence),
@@ -168,9 +108,9 @@ impl<'a, B: Differentiable> Session<'a, B> {
         })
     }
 
-    /// The feedback matrices.
-    pub fn feedback(&self) -> &NamedTensors {
-        &self.trainee.feedback
+    /// What the learner owns, on the host.
+    pub fn learner_state(&self) -> NamedTensors {
+        self.trainee.learner.state()
     }
 
     /// The network.
@@ -272,14 +212,17 @@ impl<'a, B: Differentiable> Session<'a, B> {
         labels: Tensor<B, 1, Int>,
         rate: f64,
     ) -> Result<()> {
-        let options = StepOptions::of(self.config);
+        let Progress { epoch, step, .. } = self.progress;
+        let turn = Turn { seed: self.config.seed, epoch: epoch + 1, step };
         let [samples, _] = images.dims();
-        let (net, rule) = (self.trainee.net(), &self.trainee.rule);
-        let Step { loss, logits, gradients } = step(net, rule, images, labels.clone(), &options);
-        let lost = without_gradient(net, &gradients);
+        let Lesson { loss, outputs, network, own, buffers } =
+            self.trainee.learn(images, labels.clone(), turn);
+        let lost = without_gradient(self.trainee.net(), &network);
         ensure!(lost.is_empty(), "no gradient reached {}", lost.join(", "));
-        self.trainee.update(|net| self.optimizer.step(net, gradients, rate));
-        self.pending.push(Pending { loss, hits: hits(logits, labels.inner()), samples });
+        self.trainee.buffers = buffers;
+        self.trainee.update(|net| self.optimizer.step(net, network, rate));
+        self.optimizer.step_own(&mut self.trainee.learner, own, rate);
+        self.pending.push(Pending { loss, hits: hits(outputs, labels.inner()), samples });
         Ok(())
     }
 
@@ -321,9 +264,8 @@ impl<'a, B: Differentiable> Session<'a, B> {
     fn measure(&mut self, epoch: usize) -> Result<EpochMetrics> {
         let (train_loss, train_accuracy, speed) = self.running();
         let total = self.data.test.len();
-        let test = evaluate_on(self.net(), total, |range| self.batches.test(range));
-        let trace =
-            probe(self.net(), &self.trainee.rule, self.config, self.data, &self.device)?.trace;
+        let test = evaluate_on(&self.trainee, total, |range| self.batches.test(range));
+        let trace = probe(&self.trainee, self.config, self.data, &self.device)?.trace;
         // A network without blocks has no growth; all else is measured whenever a trace is there.
         let growth = diagnostics::growth::growth(&trace);
         let norms = diagnostics::growth::hidden_norms(&trace);
@@ -365,9 +307,10 @@ impl<'a, B: Differentiable> Session<'a, B> {
             config: self.config.clone(),
             data: self.data.provenance.clone(),
             progress: self.progress.clone(),
-            parameters: pack(&export(self.net())),
-            feedback: pack(&self.trainee.feedback),
-            optimizer: pack_optimizer(self.optimizer.export()),
+            network: pack(&export(self.net())),
+            buffers: pack(&self.trainee.buffers_on_host()),
+            learner: pack(&self.trainee.learner.state()),
+            slots: pack_slots(self.optimizer.export()),
             imported: None,
         }
     }

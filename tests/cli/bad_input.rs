@@ -155,7 +155,7 @@ fn bad_checkpoints_are_named_with_what_is_wrong() {
     fails(&place, "diagnose version.mpk", 1, &["version.mpk", "checkpoint/9", "checkpoint/1"]);
 
     let mut bare = Checkpoint::load(&place.path("dfa/checkpoint.mpk")).expect("a checkpoint");
-    bare.feedback.clear();
+    bare.learner.clear();
     bare.save(&place.path("bare.mpk")).expect("saved");
     fails(
         &place,
@@ -164,7 +164,7 @@ fn bad_checkpoints_are_named_with_what_is_wrong() {
         &["bare.mpk", "feedback.0 is missing", "feedback.1 is missing"],
     );
     let mut odd = Checkpoint::load(&place.path("dfa/checkpoint.mpk")).expect("a checkpoint");
-    odd.parameters.remove("embed.bias");
+    odd.network.remove("embed.bias");
     odd.save(&place.path("odd.mpk")).expect("saved");
     fails(&place, "diagnose odd.mpk", 1, &["odd.mpk", "embed.bias is missing"]);
     let mut foreign = Checkpoint::load(&place.path("dfa/checkpoint.mpk")).expect("a checkpoint");

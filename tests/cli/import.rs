@@ -43,8 +43,8 @@ fn checkpoint(place: &Place, name: &str) -> Checkpoint {
 
 /// Parameters and feedback matrices, which must be equal to the bit.
 fn tensors(checkpoint: &Checkpoint) -> NamedTensors {
-    let mut all = unpack(&checkpoint.parameters).expect("parameters");
-    all.extend(unpack(&checkpoint.feedback).expect("feedback"));
+    let mut all = unpack(&checkpoint.network).expect("parameters");
+    all.extend(unpack(&checkpoint.learner).expect("feedback"));
     all
 }
 

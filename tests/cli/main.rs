@@ -2,8 +2,10 @@
 
 mod audit;
 mod bad_input;
+mod checkpoints;
 mod common;
 mod faults;
+mod feedback;
 mod forced;
 #[cfg(unix)]
 mod harried_study;
@@ -13,9 +15,11 @@ mod kills;
 #[cfg(unix)]
 mod looks;
 mod machines;
+mod names;
 mod regress;
 mod report;
 mod runs;
+mod settings;
 #[cfg(unix)]
 mod sizes;
 mod strangers;

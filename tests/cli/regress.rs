@@ -74,7 +74,7 @@ fn rewrite(place: &Place, run: &str, changes: &[(&str, &str)]) {
 /// Transposes the feedback matrices of a checkpoint.
 fn transpose_feedback(path: &Path) {
     let mut checkpoint = Checkpoint::load(path).expect("a checkpoint");
-    let matrices = unpack(&checkpoint.feedback).expect("matrices");
+    let matrices = unpack(&checkpoint.learner).expect("matrices");
     assert!(!matrices.is_empty());
     let transposed: NamedTensors = matrices
         .into_iter()
@@ -89,7 +89,7 @@ fn transpose_feedback(path: &Path) {
             (name, matrix)
         })
         .collect();
-    checkpoint.feedback = pack(&transposed);
+    checkpoint.learner = pack(&transposed);
     checkpoint.save(path).expect("written");
 }
 

@@ -148,7 +148,7 @@ fn the_first_blocks_of_a_ladder_stay() {
 fn parameters(place: &Place, file: &str) -> fa_audit::model::NamedTensors {
     let checkpoint = fa_audit::train::checkpoint::Checkpoint::load(&place.path(file));
     let checkpoint = checkpoint.expect("a checkpoint");
-    fa_audit::train::checkpoint::unpack(&checkpoint.parameters).expect("parameters")
+    fa_audit::train::checkpoint::unpack(&checkpoint.network).expect("parameters")
 }
 
 #[test]

@@ -33,23 +33,27 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         refuse_absurd(layout.size());
         taken(layout.size() as isize);
+        // SAFETY: the caller's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         refuse_absurd(layout.size());
         taken(layout.size() as isize);
+        // SAFETY: the caller's.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         refuse_absurd(size);
         taken(size as isize - layout.size() as isize);
+        // SAFETY: the caller's.
         unsafe { System.realloc(old, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         taken(-(layout.size() as isize));
+        // SAFETY: the caller's.
         unsafe { System.dealloc(memory, layout) }
     }
 }

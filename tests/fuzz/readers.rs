@@ -9,7 +9,7 @@ use fa_audit::data::{self, DatasetKind};
 use fa_audit::study::{Study, StudyFile, plan};
 use fa_audit::train::checkpoint::{Checkpoint, Progress};
 use fa_audit::train::run_dir::RunDir;
-use fa_audit::train::{Trainee, train_quietly};
+use fa_audit::train::train_quietly;
 use fa_audit::verdict::Audit;
 use serde_bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -99,7 +99,7 @@ pub fn checkpoint() -> Reader {
     };
     let read = |folder: &Path| {
         let checkpoint = Checkpoint::load(&folder.join("checkpoint.mpk"))?;
-        Trainee::<Autodiff<Flex>>::from_checkpoint(&checkpoint, &Default::default())?;
+        checkpoint.trainee::<Autodiff<Flex>>(&Default::default())?;
         Ok(())
     };
     // A network of a million values is built whatever the file holds, 12 bytes each for a while.

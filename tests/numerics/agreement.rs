@@ -1,14 +1,12 @@
 //! flex and ndarray are independent implementations: from one seed they must tell the same.
 
-use crate::common::{host, published, relative, rules};
+use crate::common::{F64, host, published, relative, rules};
+use anyhow::Result;
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::{Int, Tensor, TensorData};
-use fa_audit::backend::{Differentiable, float_tensor};
+use fa_audit::backend::{Differentiable, Task, float_tensor, run_in_f64, scalar};
 use fa_audit::config::{Arch, Config, Method};
-use fa_audit::credit::Known;
-use fa_audit::model::error;
-use fa_audit::probe::forward_and_back;
-use fa_audit::train::{StepOptions, Trainee, step};
+use fa_audit::learn::{Credited, Known, Trainee, Turn, forward_and_back};
 
 const CLASSES: usize = 10;
 const SAMPLES: usize = 16;
@@ -22,9 +20,16 @@ fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
     let images = float_tensor::<B, 2>(TensorData::new(pixels, [SAMPLES, 3072]), &device);
     let labels: Vec<i32> = (0..SAMPLES as i32).map(|i| i % CLASSES as i32).collect();
     let labels = Tensor::<B, 1, Int>::from_data(TensorData::new(labels, [SAMPLES]), &device);
-    let reference = forward_and_back(trainee.net(), images.clone(), labels.clone());
-    let top = reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1));
-    let known = Known { error: error(reference.logits.clone(), labels.clone().inner()), top };
+    let objective = trainee.learner.settings().objective;
+    let (net, pass) = (trainee.net(), trainee.pass());
+    let reference = forward_and_back(net, pass, objective, images.clone(), labels.clone());
+    let known = Known {
+        blocks: config.blocks(),
+        error: objective.error(reference.outputs.clone(), labels.clone().inner()),
+        labels: labels.clone().inner(),
+        top: reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1)),
+        hidden: reference.hidden.clone(),
+    };
     let mut all = Vec::new();
     for (l, h) in reference.hidden.into_iter().enumerate() {
         all.push((format!("h_{l}"), host(h)));
@@ -32,15 +37,30 @@ fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
     for (l, g) in reference.gradient.into_iter().enumerate() {
         all.push((format!("g_{l}"), host(g)));
     }
-    let credit = trainee.rule.credit(&known).into_iter().flat_map(|c| c.layers);
-    for (l, a) in credit.enumerate() {
-        all.push((format!("a_{l}"), host(a)));
+    let batch = || (images.clone(), labels.clone());
+    let credit = match trainee.learner.credit(net, &trainee.buffers, &known, batch) {
+        Credited::Reference => Vec::new(),
+        Credited::Shared(layers) => layers.into_iter().map(host).collect(),
+        Credited::Whole(states) => states.into_iter().map(host).collect::<Vec<_>>(),
+    };
+    for (l, a) in credit.into_iter().enumerate() {
+        all.push((format!("a_{l}"), a));
     }
-    let step = step(trainee.net(), &trainee.rule, images, labels, &StepOptions::of(config));
-    for (name, gradient) in step.gradients {
+    let lesson = trainee.learn(images, labels, Turn { seed: 1, epoch: 1, step: 0 });
+    for (name, gradient) in lesson.network.into_iter().chain(lesson.own) {
         all.push((format!("gradient of {name}"), host(gradient)));
     }
     all
+}
+
+struct Measured<'a>(&'a Config);
+
+impl Task for Measured<'_> {
+    type Output = Vec<(String, Vec<f64>)>;
+
+    fn run<B: Differentiable>(self, _: B::Device) -> Result<Self::Output> {
+        Ok(measured::<B>(self.0))
+    }
 }
 
 fn flex_and_ndarray_agree(arch: Arch, method: Method) {
@@ -64,4 +84,44 @@ fn flex_and_ndarray_agree_on_every_network_under_every_rule() {
             flex_and_ndarray_agree(arch, method);
         }
     }
+}
+
+/// What a task of `run_in_f64` computes on flex is ndarray's in f64, and not an f32 computation.
+#[test]
+fn flex_in_double_precision_is_ndarrays_double_precision() {
+    for &arch in Arch::ALL {
+        for method in rules() {
+            let config = Config { method, width: 32, depth: 3, ..published(arch) };
+            let flex = run_in_f64(Measured(&config)).expect("a backend").expect("a measurement");
+            let single = measured::<Autodiff<Flex>>(&config);
+            let ndarray = measured::<F64>(&config);
+            assert_eq!(flex.len(), ndarray.len());
+            for (((name, a), (_, b)), (_, rounded)) in flex.iter().zip(&ndarray).zip(&single) {
+                if name.ends_with("key.bias") {
+                    continue;
+                }
+                let difference = relative(a, b);
+                assert!(difference < 1e-12, "{arch}, {method}, {name}: {difference:.1e}");
+                // What is zero, or drawn from the seed, is the same in f32.
+                let drawn = name.starts_with("a_") && method == Method::RandomTarget;
+                assert!(drawn || a == rounded || relative(rounded, b) > 1e-9, "{method}, {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scalar_in_double_precision_keeps_its_digits_and_the_precision_ends_with_the_task() {
+    struct Third;
+    impl Task for Third {
+        type Output = f64;
+
+        fn run<B: Differentiable>(self, device: B::Device) -> Result<f64> {
+            let ones = float_tensor::<B, 1>(TensorData::from([1.0f64]), &device);
+            Ok(scalar(ones.div_scalar(3.0)))
+        }
+    }
+    assert_eq!(run_in_f64(Third).expect("a backend").expect("a third"), 1.0 / 3.0);
+    let after = Third.run::<Autodiff<Flex>>(Default::default()).expect("a third");
+    assert_eq!(after, f64::from(1f32 / 3.0));
 }

@@ -6,10 +6,9 @@
 use crate::common::{F64, host, matrix, published, wave};
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::config::{Arch, Config, Method};
-use fa_audit::credit::{Known, Rule, feedback_layout};
-use fa_audit::model::{Change, NamedTensors, Net, assign, error, export, map_named};
-use fa_audit::probe::forward_and_back;
-use fa_audit::train::{Optimizer, StepOptions, step};
+use fa_audit::learn::{Credited, Entry, Known, Learner, Turn, forward_and_back, layout};
+use fa_audit::model::{Buffers, Change, NamedTensors, Net, Pass, assign, export, map_named};
+use fa_audit::train::Optimizer;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -48,19 +47,15 @@ impl Case {
 
     /// The rule with the formula's matrices: those that map the error are counted from 1000, those
     /// that map a credit from 2000.
-    fn rule(
-        &self,
-        method: Method,
-    ) -> Rule<<F64 as burn::tensor::backend::AutodiffBackend>::InnerBackend> {
-        let config = Config { method, ..self.config.clone() };
-        let matrix = |(l, (name, [rows, cols])): (usize, (String, [usize; 2]))| {
+    fn learner(&self, method: Method, penalty: f64) -> Learner<F64> {
+        let config = Config { method, penalty, ..self.config.clone() };
+        let matrix = |(l, Entry { name, shape: [rows, cols], .. }): (usize, Entry)| {
             let first = if cols == CLASSES { 1000 } else { 2000 };
             let values = wave(first + l, rows * cols, 1.0 / (cols as f64).sqrt());
             (name, TensorData::new(values, [rows, cols]))
         };
-        let layout = feedback_layout(&config, CLASSES).into_iter().enumerate();
-        let matrices = layout.map(matrix).collect();
-        Rule::from_named(&config, CLASSES, &matrices, &Default::default()).expect("its matrices")
+        let matrices = layout(&config, CLASSES).into_iter().enumerate().map(matrix).collect();
+        Learner::from_named(&config, CLASSES, &matrices, &Default::default()).expect("its matrices")
     }
 
     /// The rules of which `golden.json` holds `what`.
@@ -78,7 +73,7 @@ impl Case {
 fn order(net: &Net<F64>) -> Vec<String> {
     struct Names(Vec<String>);
     impl Change<F64> for Names {
-        fn change(&mut self, name: &str, flat: Tensor<F64, 1>) -> Tensor<F64, 1> {
+        fn change(&mut self, name: &str, _: &[usize], flat: Tensor<F64, 1>) -> Tensor<F64, 1> {
             self.0.push(name.into());
             flat
         }
@@ -88,7 +83,7 @@ fn order(net: &Net<F64>) -> Vec<String> {
     names.0
 }
 
-fn formula_parameters(net: &Net<F64>) -> NamedTensors {
+pub fn formula_parameters(net: &Net<F64>) -> NamedTensors {
     let own = export(net);
     let value = |(p, name): (usize, String)| {
         let shape = own[&name].shape.clone();
@@ -106,7 +101,7 @@ fn formula_parameters(net: &Net<F64>) -> NamedTensors {
 
 /// Holds values against a golden summary: the first elements, norm, sum and Σ v_k cos k, each on
 /// the scale of the whole tensor.
-fn compare(what: &str, values: &[f64], golden: &Value) {
+pub fn compare(what: &str, values: &[f64], golden: &Value) {
     let number = |v: &Value| v.as_f64().unwrap_or_else(|| panic!("{what}: {v} is no number"));
     let norm = number(&golden["norm"]);
     let own: f64 = values.iter().map(|v| v * v).sum::<f64>().sqrt();
@@ -127,22 +122,34 @@ fn compare(what: &str, values: &[f64], golden: &Value) {
 
 fn the_forward_pass_and_the_reference_gradient_are_pytorchs(arch: Arch) {
     let case = Case::new(arch);
-    let reference = forward_and_back(&case.net, case.images.clone(), case.labels.clone());
+    let (pass, objective) = (Pass::eval(&Buffers::new()), case.config.objective);
+    let (images, labels) = (case.images.clone(), case.labels.clone());
+    let reference = forward_and_back(&case.net, pass, objective, images.clone(), labels.clone());
     assert_eq!(reference.hidden.len(), case.config.depth + 1);
     for (l, (h, g)) in reference.hidden.into_iter().zip(reference.gradient.clone()).enumerate() {
         compare(&format!("h_{l}"), &host(h), &case.golden["hidden"][l]);
         compare(&format!("g_{l}"), &host(g), &case.golden["gradient"][l]);
     }
-    compare("logits", &host(reference.logits.clone()), &case.golden["logits"]);
+    compare("logits", &host(reference.outputs.clone()), &case.golden["logits"]);
 
     let top = reference.gradient[case.config.depth].clone().sum_dim(1).squeeze_dim::<2>(1);
-    let known =
-        Known { error: error(reference.logits, case.labels.clone().inner()), top: Some(top) };
+    let known = Known {
+        blocks: case.config.depth,
+        error: objective.error(reference.outputs, labels.clone().inner()),
+        labels: labels.clone().inner(),
+        top: Some(top),
+        hidden: Vec::new(),
+    };
     for rule in case.rules("credit") {
-        let credit = case.rule(rule).credit(&known).expect("a local rule");
-        assert_eq!(credit.layers.len(), case.config.depth + 1);
+        let learner = case.learner(rule, 0.0);
+        let batch = || (images.clone(), labels.clone());
+        let Credited::Shared(layers) = learner.credit(&case.net, &Buffers::new(), &known, batch)
+        else {
+            panic!("{rule} is a local rule");
+        };
+        assert_eq!(layers.len(), case.config.depth + 1);
         let golden = &case.golden["credit"][rule.word()];
-        for (l, a) in credit.layers.into_iter().take(case.config.depth).enumerate() {
+        for (l, a) in layers.into_iter().take(case.config.depth).enumerate() {
             compare(&format!("{rule} a_{l}"), &host(a), &golden[l]);
         }
     }
@@ -155,16 +162,14 @@ fn a_step_of_every_rule_is_pytorchs(arch: Arch) {
             let config = Config { penalty, ..case.config.clone() };
             let name = format!("{method}{suffix}");
             let golden = &case.golden["step"][&name];
-            let options = StepOptions::of(&config);
-            let rule = case.rule(method);
-            let step = step(&case.net, &rule, case.images.clone(), case.labels.clone(), &options);
+            let learner = case.learner(method, penalty);
+            let (images, labels) = (case.images.clone(), case.labels.clone());
+            let turn = Turn { seed: 0, epoch: 1, step: 0 };
+            let lesson = learner.learn(&case.net, &Buffers::new(), images, labels, turn).network;
             let gradients: BTreeMap<_, _> =
-                step.gradients.iter().map(|(n, g)| (n.clone(), host(g.clone()))).collect();
-            let moved = Optimizer::new(&config).step(
-                case.net.clone(),
-                step.gradients,
-                config.learning_rate,
-            );
+                lesson.iter().map(|(n, g)| (n.clone(), host(g.clone()))).collect();
+            let moved =
+                Optimizer::new(&config).step(case.net.clone(), lesson, config.learning_rate);
             let moved = export(&moved);
             assert_eq!(gradients.len(), moved.len(), "{name}: every parameter has a gradient");
             for (parameter, gradient) in gradients {

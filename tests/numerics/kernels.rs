@@ -46,7 +46,7 @@ impl<B: Differentiable> Arguments<B> {
     }
 
     fn map(&self) -> Affine<B> {
-        Affine { weight: self.weight.clone(), bias: self.bias.clone() }
+        Affine::new(self.weight.clone(), self.bias.clone())
     }
 
     /// The value of `f`, and the gradient of ⟨f, fixed numbers⟩ at each argument that has one.

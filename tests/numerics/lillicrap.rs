@@ -13,7 +13,7 @@
 use crate::common::{host, matrix};
 use burn::backend::NdArray;
 use burn::tensor::Tensor;
-use fa_audit::credit::{Feedback, dfa};
+use fa_audit::learn::{Own, dfa};
 use fa_audit::rng::{Stream, stream};
 use rand::distr::{Distribution, Uniform};
 use rand_distr::StandardNormal;
@@ -43,9 +43,9 @@ fn train(seed: u64, aligned: bool) -> Course {
     let task = uniform(&mut draws, 30, 10, 1.0);
     let mut w0 = uniform(&mut draws, 30, 20, 0.01);
     let mut w = uniform(&mut draws, 20, 10, 0.01);
-    let feedback = Feedback::new(0, vec![uniform(&mut draws, 20, 10, 0.5)], None);
+    let feedback = Own::of_feedback(vec![uniform(&mut draws, 20, 10, 0.5)], None);
     let seen = gaussian(&mut draws, 200);
-    let credit = |error: &Matrix| dfa::credit(error.clone(), &feedback).layers[0].clone();
+    let credit = |error: &Matrix| dfa::credit(error.clone(), &feedback, 0).layers[0].clone();
     let mut angle = [0.0; 3];
     for step in 0..=2000 {
         if let Some(k) = [0, 100, 2000].iter().position(|&s| s == step) {

@@ -7,3 +7,5 @@ mod identities;
 mod kernels;
 mod layer_norm;
 mod lillicrap;
+mod rules;
+mod two_phase;

@@ -2,7 +2,7 @@
 
 use super::init::{Draw, Init};
 use super::resmlp::Readout;
-use super::{LayerNorm, Linear, Network, Outline, Size};
+use super::{LayerNorm, Linear, Network, Outline, Pass, Size};
 use crate::backend::Kernels;
 use crate::config::Config;
 use crate::data::PIXELS;
@@ -26,9 +26,11 @@ struct LinearBlock<B: Backend> {
 }
 
 /// What is known of it beforehand.
-pub(super) fn outline(config: &Config) -> Outline {
+pub(super) fn outline(config: &Config, classes: usize) -> Outline {
     let d = config.width;
-    Outline::new(Size::affine(PIXELS, d), Size::norm(d) + Size::affine(d, d))
+    let (embed, block) = (Size::affine(PIXELS, d), Size::norm(d) + Size::affine(d, d));
+    let maps = [("linear", [d, d], Draw::Normal(config.w2_std))];
+    Outline::of_equal_blocks(config, classes, 1, [embed, block], &maps)
 }
 
 impl<B: Kernels> ResLinear<B> {
@@ -61,20 +63,20 @@ impl<B: Kernels> Network<B> for ResLinear<B> {
         self.blocks.len()
     }
 
-    fn embed(&self, images: Tensor<B, 2>) -> Tensor<B, 3> {
-        self.embed.forward(images).unsqueeze_dim(1)
+    fn embed(&self, images: Tensor<B, 2>, pass: &mut Pass<B>) -> Tensor<B, 3> {
+        self.embed.forward(images, pass).unsqueeze_dim(1)
     }
 
-    fn branch(&self, l: usize, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+    fn branch(&self, l: usize, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 3> {
         let block = &self.blocks[l];
-        block.norm.then(&block.linear, hidden.squeeze_dim::<2>(1)).unsqueeze_dim(1)
+        block.norm.then(&block.linear, hidden.squeeze_dim::<2>(1), pass).unsqueeze_dim(1)
     }
 
-    fn residual_add(&self) -> bool {
-        self.residual_add
+    fn skip(&self, _: usize, hidden: Tensor<B, 3>, _: &mut Pass<B>) -> Option<Tensor<B, 3>> {
+        self.residual_add.then_some(hidden)
     }
 
-    fn readout(&self, hidden: Tensor<B, 3>) -> Tensor<B, 2> {
-        self.readout.forward(hidden.squeeze_dim::<2>(1))
+    fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2> {
+        self.readout.forward(hidden.squeeze_dim::<2>(1), pass)
     }
 }

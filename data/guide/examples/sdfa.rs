@@ -2,21 +2,35 @@
 //!
 //! a_l = B_l sign(e),  B_l ∈ R^{d×C} fixed and random,  e = softmax(logits) − onehot(y).
 
-use super::feedback::{Shape, layers};
-use super::{Credit, CreditRule, Feedback, Known, dfa};
+use super::{Card, Credit, Entry, Given, Known, LocalRule, Own, Rule, dfa};
+use crate::backend::Differentiable;
 use crate::config::Config;
-use burn::tensor::backend::Backend;
+use crate::model::{Network, Outline};
 
 /// Error-sign direct feedback alignment.
 pub struct Sdfa;
 
-impl CreditRule for Sdfa {
-    /// B_0 … B_{L−1}; a network without blocks has one, for its only hidden state.
-    fn layout(config: &Config, classes: usize) -> Vec<Shape> {
-        layers(config.blocks().max(1), [config.width, classes]).collect()
-    }
+impl Rule for Sdfa {
+    const CARD: Card = Card {
+        paper: "Frenkel, Lefebvre & Bol 2021",
+        equation: "a_l = B_l sign(e)",
+        differs: "blocks and not single layers are given credit, scaled to an RMS of 1",
+        limits: "a sample that is classified well has as much credit as any",
+        proof: "error_sign_dfa_is_dfa_of_the_errors_sign",
+        given: Given::Nowhere,
+    };
 
-    fn credit<B: Backend>(known: &Known<B>, feedback: &Feedback<B>) -> Credit<B> {
-        dfa::credit(known.error.clone().sign(), feedback)
+    fn layout(config: &Config, outline: &Outline) -> Vec<Entry> {
+        dfa::layout(config, outline)
+    }
+}
+
+impl LocalRule for Sdfa {
+    fn credit<B: Differentiable, N: Network<B>>(
+        _: &N,
+        known: &Known<B::InnerBackend>,
+        own: &Own<B::InnerBackend>,
+    ) -> Credit<B::InnerBackend> {
+        dfa::credit(known.error.clone().sign(), own, known.blocks)
     }
 }

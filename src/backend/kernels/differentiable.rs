@@ -64,17 +64,37 @@ fn record<B: Kernels, C: CheckpointStrategy, O: Operation<B, N> + Sync, const N:
     }
 }
 
+/// An affine map as its node needs it.
+struct Parts<B: Backend, C: CheckpointStrategy> {
+    weight: Tracked<B, C>,
+    bias: Tracked<B, C>,
+    /// On the inner backend.
+    inner: Affine<B>,
+    /// What a gradient crosses the map through.
+    back: FloatTensor<B>,
+}
+
+impl<B: Kernels, C: CheckpointStrategy> Parts<B, C> {
+    fn of(map: Affine<Autodiff<B, C>>) -> Self {
+        let (weight, bias) = (unwrap(map.weight), unwrap(map.bias));
+        let back = map.back.map_or_else(|| weight.primitive.clone(), |b| unwrap(b).primitive);
+        let inner = Affine::new(wrap(weight.primitive.clone()), wrap(bias.primitive.clone()));
+        Self { weight, bias, inner, back }
+    }
+}
+
+/// `back` is W, or what stands for it where a gradient crosses the map.
 #[derive(Clone, Debug)]
 struct AffineNode<B: Backend> {
     x: FloatTensor<B>,
-    weight: FloatTensor<B>,
+    back: FloatTensor<B>,
 }
 
 impl<B: Kernels> Operation<B, 3> for AffineNode<B> {
     fn backward(self, dy: FloatTensor<B>, wanted: [bool; 3]) -> [Option<FloatTensor<B>>; 3] {
-        let (x, weight, dy) = (wrap::<B, 2>(self.x), wrap(self.weight), wrap::<B, 2>(dy));
+        let (x, back, dy) = (wrap::<B, 2>(self.x), wrap(self.back), wrap::<B, 2>(dy));
         [
-            wanted[0].then(|| unwrap(B::affine_backward_x(weight, dy.clone()))),
+            wanted[0].then(|| unwrap(B::affine_backward_x(back, dy.clone()))),
             wanted[1].then(|| unwrap(B::affine_backward_weight(x, dy.clone()))),
             wanted[2].then(|| unwrap(B::sum_rows(dy))),
         ]
@@ -112,15 +132,15 @@ struct NormedAffineNode<B: Backend> {
     x: FloatTensor<B>,
     gamma: FloatTensor<B>,
     beta: FloatTensor<B>,
-    weight: FloatTensor<B>,
+    back: FloatTensor<B>,
 }
 
 impl<B: Kernels> Operation<B, 5> for NormedAffineNode<B> {
     fn backward(self, dy: FloatTensor<B>, wanted: [bool; 5]) -> [Option<FloatTensor<B>>; 5] {
         let norm = ScaleShift { gamma: wrap(self.gamma), beta: wrap(self.beta) };
-        let (x, weight, dy) = (wrap(self.x), wrap(self.weight), wrap(dy));
+        let (x, back, dy) = (wrap(self.x), wrap(self.back), wrap(dy));
         let (NormGradients { x, gamma, beta }, AffineGradients { weight, bias }) =
-            B::normed_affine_backward(x, norm, weight, dy, wanted[0]);
+            B::normed_affine_backward(x, norm, back, dy, wanted[0]);
         [
             x.map(unwrap),
             Some(unwrap(gamma)),
@@ -135,7 +155,7 @@ impl<B: Kernels> Operation<B, 5> for NormedAffineNode<B> {
 #[derive(Clone, Debug)]
 struct AffineTowardNode<B: Backend> {
     x: FloatTensor<B>,
-    weight: FloatTensor<B>,
+    back: FloatTensor<B>,
     credit: Shared<B>,
 }
 
@@ -148,7 +168,7 @@ impl<B: Kernels> Operation<B, 3> for AffineTowardNode<B> {
         let credit = self.credit.times(g);
         [
             wanted[0].then(|| {
-                let back = credit.back_through(wrap(self.weight));
+                let back = credit.back_through(wrap(self.back));
                 unwrap(match tokens {
                     1 => back,
                     _ => B::inner_product_backward(back, tokens, one, 1.0),
@@ -214,11 +234,10 @@ impl<B: Kernels> Operation<B, 1> for MergeHeadsNode {
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn affine(x: Tensor<Self, 2>, map: Affine<Self>) -> Tensor<Self, 2> {
-        let (x, weight, bias) = (unwrap(x), unwrap(map.weight), unwrap(map.bias));
-        let inner =
-            Affine { weight: wrap(weight.primitive.clone()), bias: wrap(bias.primitive.clone()) };
+        let x = unwrap(x);
+        let Parts { weight, bias, inner, back } = Parts::of(map);
         let y = unwrap(B::affine(wrap(x.primitive.clone()), inner));
-        let node = AffineNode::<B> { x: x.primitive.clone(), weight: weight.primitive.clone() };
+        let node = AffineNode::<B> { x: x.primitive.clone(), back };
         wrap(record::<B, C, _, _>([&x, &weight, &bias], node, y))
     }
 
@@ -227,16 +246,11 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         map: Affine<Self>,
         credit: Shared<Self>,
     ) -> Tensor<Self, 1> {
-        let (x, weight, bias) = (unwrap(x), unwrap(map.weight), unwrap(map.bias));
+        let x = unwrap(x);
         let credit = credit.map(|tensor| wrap(unwrap(tensor).primitive));
-        let inner =
-            Affine { weight: wrap(weight.primitive.clone()), bias: wrap(bias.primitive.clone()) };
+        let Parts { weight, bias, inner, back } = Parts::of(map);
         let value = unwrap(B::affine_toward(wrap(x.primitive.clone()), inner, credit.clone()));
-        let node = AffineTowardNode::<B> {
-            x: x.primitive.clone(),
-            weight: weight.primitive.clone(),
-            credit,
-        };
+        let node = AffineTowardNode::<B> { x: x.primitive.clone(), back, credit };
         wrap(record::<B, C, _, _>([&x, &weight, &bias], node, value))
     }
 
@@ -261,17 +275,17 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         map: Affine<Self>,
     ) -> Tensor<Self, 2> {
         let (x, gamma, beta) = (unwrap(x), unwrap(norm.gamma), unwrap(norm.beta));
-        let (weight, bias) = (unwrap(map.weight), unwrap(map.bias));
+        let Parts { weight, bias, inner, back } = Parts::of(map);
         let node = NormedAffineNode::<B> {
             x: x.primitive.clone(),
             gamma: gamma.primitive.clone(),
             beta: beta.primitive.clone(),
-            weight: weight.primitive.clone(),
+            back,
         };
         let y = B::normed_affine(
             wrap(x.primitive.clone()),
             ScaleShift { gamma: wrap(gamma.primitive.clone()), beta: wrap(beta.primitive.clone()) },
-            Affine { weight: wrap(weight.primitive.clone()), bias: wrap(bias.primitive.clone()) },
+            inner,
         );
         wrap(record::<B, C, _, _>([&x, &gamma, &beta, &weight, &bias], node, unwrap(y)))
     }

@@ -3,6 +3,7 @@
 //! it; a backend may do them in fewer passes over memory. Implementations agree to rounding.
 
 mod adamw;
+mod composed;
 mod differentiable;
 #[cfg(feature = "flex")]
 mod flex;
@@ -17,7 +18,6 @@ pub use shared::Shared;
 use super::float_tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// ε of every LayerNorm (PyTorch's default).
 pub const LAYER_NORM_EPSILON: f64 = 1e-5;
@@ -27,6 +27,16 @@ pub const LAYER_NORM_EPSILON: f64 = 1e-5;
 pub struct Affine<B: Backend> {
     pub weight: Tensor<B, 2>,
     pub bias: Tensor<B, 1>,
+    /// What stands for W where a gradient crosses the map: dx = dy backᵀ, [in, out]. W's own gradient
+    /// xᵀ dy is the same.
+    pub back: Option<Tensor<B, 2>>,
+}
+
+impl<B: Backend> Affine<B> {
+    /// A map that a gradient crosses through Wᵀ.
+    pub fn new(weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Self {
+        Self { weight, bias, back: None }
+    }
 }
 
 /// The scale γ and shift β [d] of a LayerNorm.
@@ -54,42 +64,39 @@ pub struct NormGradients<B: Backend> {
 pub trait Kernels: Backend {
     /// x W + b: [n, out] of x [n, in].
     fn affine(x: Tensor<Self, 2>, map: Affine<Self>) -> Tensor<Self, 2> {
-        x.matmul(map.weight) + map.bias.unsqueeze_dim(0)
+        composed::affine(x, map)
     }
 
     /// dy Wᵀ: what reaches x.
     fn affine_backward_x(weight: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        dy.matmul(weight.transpose())
+        composed::affine_backward_x(weight, dy)
     }
 
     /// xᵀ dy: what reaches W.
     fn affine_backward_weight(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        x.transpose().matmul(dy)
+        composed::affine_backward_weight(x, dy)
     }
 
     /// The sum of dy over its rows: what reaches b.
     fn sum_rows(dy: Tensor<Self, 2>) -> Tensor<Self, 1> {
-        dy.sum_dim(0).squeeze_dim(0)
+        composed::sum_rows(dy)
     }
 
     /// GELU(x) = x Φ(x) (Hendrycks & Gimpel 2016), exact. Burn 0.21's own `gelu` has the exact
     /// value on every backend, but on two of them the derivative of the tanh approximation: an
     /// audit against the true gradient cannot use it.
     fn exact_gelu(x: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        x.clone() * normal_cdf(x)
+        composed::exact_gelu(x)
     }
 
     /// dy (Φ(x) + x φ(x)): what reaches x.
     fn exact_gelu_backward(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        let density = x.clone().square().mul_scalar(-0.5).exp();
-        let density = density.mul_scalar(1.0 / (2.0 * PI).sqrt());
-        dy * (normal_cdf(x.clone()) + x * density)
+        composed::exact_gelu_backward(x, dy)
     }
 
     /// LN(x) = (x − mean)/√(var + ε) · γ + β over the features of each row, var divided by d.
     fn layer_norm_rows(x: Tensor<Self, 2>, norm: ScaleShift<Self>) -> Tensor<Self, 2> {
-        let (normed, _) = standardise(x);
-        normed * norm.gamma.unsqueeze_dim(0) + norm.beta.unsqueeze_dim(0)
+        composed::layer_norm_rows(x, norm)
     }
 
     /// What reaches the arguments of [`Kernels::layer_norm_rows`]; x only if `wants_x`.
@@ -99,18 +106,7 @@ pub trait Kernels: Backend {
         dy: Tensor<Self, 2>,
         wants_x: bool,
     ) -> NormGradients<Self> {
-        let (normed, inverse) = standardise(x);
-        let gradient = NormGradients {
-            x: None,
-            gamma: Self::sum_rows(dy.clone() * normed.clone()),
-            beta: Self::sum_rows(dy.clone()),
-        };
-        let x = wants_x.then(|| {
-            let g = dy * gamma.unsqueeze_dim(0);
-            let along = (g.clone() * normed.clone()).mean_dim(1);
-            (g.clone() - g.mean_dim(1) - normed * along) * inverse
-        });
-        NormGradients { x, ..gradient }
+        composed::layer_norm_rows_backward(x, gamma, dy, wants_x)
     }
 
     /// LN(x) W + b.
@@ -122,8 +118,9 @@ pub trait Kernels: Backend {
         Self::affine(Self::layer_norm_rows(x, norm), map)
     }
 
-    /// What reaches the arguments of [`Kernels::normed_affine`]; x only if `wants_x`. Under a
-    /// local rule nobody asks for x. Then one product G = x̂ᵀ dy, x̂ the rows before scale and
+    /// What reaches the arguments of [`Kernels::normed_affine`]; x only if `wants_x`. `weight` is W or
+    /// what stands for it ([`Affine::back`]): all but ∂W crosses the map through it. Under a local
+    /// rule nobody asks for x. Then one product G = x̂ᵀ dy, x̂ the rows before scale and
     /// shift, gives all the rest, and the product dy Wᵀ is saved:
     /// ∂W = γ ⊙ G + β ⊗ Σdy, ∂γ_j = Σ_k W_jk G_jk, ∂β = W Σdy.
     fn normed_affine_backward(
@@ -157,19 +154,13 @@ pub trait Kernels: Backend {
         g: Tensor<Self, 2>,
         dbias: Tensor<Self, 1>,
     ) -> (NormGradients<Self>, Tensor<Self, 2>) {
-        let [d, _] = weight.dims();
-        let gamma = (weight.clone() * g.clone()).sum_dim(1).reshape([d]);
-        let beta = weight.matmul(dbias.clone().unsqueeze_dim(1)).reshape([d]);
-        let shifted = norm.beta.unsqueeze_dim::<2>(1) * dbias.unsqueeze_dim(0);
-        let weight = g * norm.gamma.unsqueeze_dim(1) + shifted;
-        (NormGradients { x: None, gamma, beta }, weight)
+        composed::behind_scale_shift(norm, weight, g, dbias)
     }
 
     /// `scale` · Σ ⟨x_i, a_i⟩ of x [n · tokens, d] and a credit a [n, d], which every token of a
     /// sample shares and no gradient passes: [1].
     fn inner_product(x: Tensor<Self, 2>, credit: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 1> {
-        let ([rows, d], [n, _]) = (x.dims(), credit.dims());
-        (x.reshape([n, rows / n, d]) * credit.unsqueeze_dim(1)).sum().mul_scalar(scale)
+        composed::inner_product(x, credit, scale)
     }
 
     /// `scale` · g · a for each token: what reaches x; g [1].
@@ -179,9 +170,7 @@ pub trait Kernels: Backend {
         g: Tensor<Self, 1>,
         scale: f64,
     ) -> Tensor<Self, 2> {
-        let [n, d] = credit.dims();
-        let each = credit * g.mul_scalar(scale).unsqueeze_dim(0);
-        each.unsqueeze_dim::<3>(1).expand([n, tokens, d]).reshape([n * tokens, d])
+        composed::inner_product_backward(credit, tokens, g, scale)
     }
 
     /// Stands for Σ ⟨x_i W + b, c_i⟩ over the rows of x [n · tokens, in], with a credit c that the
@@ -198,8 +187,7 @@ pub trait Kernels: Backend {
 
     /// x / (RMS(by) + ε) of x [n, _], the RMS over each row of `by` [n, d].
     fn rms_scaled(x: Tensor<Self, 2>, by: Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
-        let rms = by.square().mean_dim(1).sqrt();
-        x / rms.add_scalar(epsilon)
+        composed::rms_scaled(x, by, epsilon)
     }
 
     /// [n, heads, tokens, k] of rows [n · tokens, heads · k].
@@ -210,13 +198,12 @@ pub trait Kernels: Backend {
 
     /// Rows [n · tokens, heads · k] of [n, heads, tokens, k].
     fn merge_heads(x: Tensor<Self, 4>) -> Tensor<Self, 2> {
-        let [n, heads, tokens, k] = x.dims();
-        x.swap_dims(1, 2).reshape([n * tokens, heads * k])
+        composed::merge_heads(x)
     }
 
     /// softmax over the last dimension of `scale` · x: [n, tokens].
     fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
-        burn::tensor::activation::softmax(x.mul_scalar(scale), 1)
+        composed::scaled_softmax(x, scale)
     }
 
     /// `scale` · y ⊙ (dy − Σ_j y_j dy_j): what reaches x, y the softmax itself.
@@ -225,8 +212,7 @@ pub trait Kernels: Backend {
         dy: Tensor<Self, 2>,
         scale: f64,
     ) -> Tensor<Self, 2> {
-        let along = (y.clone() * dy.clone()).sum_dim(1);
-        (y * (dy - along)).mul_scalar(scale)
+        composed::scaled_softmax_backward(y, dy, scale)
     }
 
     /// One parameter after a step of AdamW, and its moments.
@@ -240,22 +226,9 @@ pub trait Kernels: Backend {
     }
 }
 
-/// Φ(x) = (1 + erf(x/√2))/2.
-fn normal_cdf<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
-    x.mul_scalar(FRAC_1_SQRT_2).erf().add_scalar(1.0).mul_scalar(0.5)
-}
-
-/// The rows with mean 0 and variance 1, and 1/√(var + ε) of each.
-fn standardise<B: Backend>(x: Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let centred = x.clone() - x.mean_dim(1);
-    let variance = centred.clone().square().mean_dim(1);
-    let inverse = variance.add_scalar(LAYER_NORM_EPSILON).sqrt().recip();
-    (centred * inverse.clone(), inverse)
-}
-
 #[cfg(feature = "ndarray")]
 impl Kernels for burn::backend::NdArray<f32> {}
 #[cfg(feature = "ndarray")]
 impl Kernels for burn::backend::NdArray<f64> {}
 #[cfg(feature = "cuda")]
-impl Kernels for burn::backend::Cuda {}
+impl Kernels for super::tf32::Cuda {}

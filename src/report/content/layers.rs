@@ -71,7 +71,7 @@ pub(super) fn table(
             cells
         })
         .collect();
-    Panel { title: title.into(), note, columns, rows }
+    Panel { title: title.into(), note, columns, rows, ..Panel::default() }
 }
 
 pub(super) fn hidden(l: usize) -> String {

@@ -93,6 +93,7 @@ pub fn unfinished(content: &Content) -> Panel {
         note: note.into(),
         columns: ["Run", "Method, seed", "Standing", "What happened"].map(Into::into).into(),
         rows,
+        ..Panel::default()
     }
 }
 
@@ -157,6 +158,7 @@ pub fn shared_provenance(content: &Content) -> Panel {
         note: String::new(),
         columns: ["What", "Value"].map(Into::into).into(),
         rows,
+        ..Panel::default()
     }
 }
 
@@ -184,5 +186,6 @@ pub fn runs_provenance(content: &Content) -> Panel {
             .map(Into::into)
             .into(),
         rows: content.runs.iter().map(row).collect(),
+        ..Panel::default()
     }
 }

@@ -49,7 +49,7 @@ pub fn verdicts(content: &Content) -> Panel {
         note += " ? not interpretable: the reference fired or was not evaluated.";
     }
     let rows = content.groups.iter().map(verdict_row).collect();
-    Panel { title: "Verdicts".into(), note, columns, rows }
+    Panel { title: "Verdicts".into(), note, columns, rows, ..Panel::default() }
 }
 
 fn verdict_row(group: &Group) -> Vec<Cell> {
@@ -152,7 +152,7 @@ pub fn thresholds(content: &Content) -> Panel {
     let note = "Same verdicts: any threshold in this range gives the same verdicts on the \
                 calibration runs. Source: arXiv:2606.21126; ResMLP of width 256 with 4 blocks on \
                 CIFAR-10, batches of 128.";
-    Panel { title: "Thresholds".into(), note: note.into(), columns, rows }
+    Panel { title: "Thresholds".into(), note: note.into(), columns, rows, ..Panel::default() }
 }
 
 fn threshold_row(name: &str, sign: &str, known: &CalibratedThreshold) -> Vec<Cell> {
@@ -211,6 +211,7 @@ pub fn accuracies(content: &Content) -> Panel {
             .map(Into::into)
             .into(),
         rows: content.groups.iter().filter_map(row).collect(),
+        ..Panel::default()
     }
 }
 
@@ -240,6 +241,7 @@ pub fn runs(content: &Content) -> Panel {
             .map(run_row)
             .chain(content.missing.iter().map(|name| unbegun(name)))
             .collect(),
+        ..Panel::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::report::panel::{Cell, Panel, Shade};
 use crate::report::xml::Element;
 
-/// The note and the table, without the title.
+/// The note, the table and what it shows, without the title.
 pub fn body(panel: &Panel) -> Vec<Element> {
     let mut out = Vec::new();
     if !panel.note.is_empty() {
@@ -36,6 +36,7 @@ pub fn body(panel: &Panel) -> Vec<Element> {
         .add(Element::new("thead").add(head))
         .add(Element::new("tbody").all(rows));
     out.push(Element::new("div").class("scroll").add(table));
+    out.extend(panel.said.iter().map(|text| Element::new("p").class("note").prose(text)));
     out
 }
 
@@ -73,6 +74,8 @@ fn kind(panel: &Panel, column: usize) -> &'static str {
     let mark = |text: &str| text.chars().count() <= 2 && !text.contains(char::is_alphanumeric);
     if filled().any(|text| text.chars().count() > 40) {
         "p"
+    } else if !panel.words.is_empty() {
+        if panel.words.contains(&column) { "w" } else { "n" }
     } else if mostly(&number) {
         "n"
     } else if column > 0 && cells().all(mark) {
@@ -99,6 +102,12 @@ mod tests {
         ]);
         let kinds: Vec<&str> = (0..6).map(|i| kind(&panel, i)).collect();
         assert_eq!(kinds, ["w", "n", "m", "w", "n", "p"]);
+    }
+
+    #[test]
+    fn columns_whose_kind_is_known_are_set_by_it() {
+        let panel = Panel { words: vec![0], ..panel(&[&["4", "never"], &["8", "not yet"]]) };
+        assert_eq!([kind(&panel, 0), kind(&panel, 1)], ["w", "n"]);
     }
 
     #[test]

@@ -219,6 +219,7 @@ fn extra_panels_become_shaded_tables() {
         note: "Which strategy flags which method.".into(),
         columns: vec!["Strategy".into(), "dfa".into()],
         rows: vec![vec!["S1".into(), Cell::shaded("●", Shade::Bad)]],
+        ..Panel::default()
     };
     let html = write(&study(), &[panel.clone(), panel]);
     let page = parsed(&html);

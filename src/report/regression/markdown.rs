@@ -37,6 +37,7 @@ fn section(comparison: &Comparison, title: &str, outcomes: &[Outcome], note: &st
         note: note.into(),
         columns: ["Run", "Metric", "Baseline", "Found", "Change", "Allowed"].map(Into::into).into(),
         rows: rows.map(row).collect(),
+        ..Panel::default()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What stands in one cell. A value is followed by its mark, or by a space in the mark's place.
 
 use crate::number::Number;
+use crate::report::content::words::Style;
+pub(super) use crate::report::content::words::points;
 use crate::verdict::{Decision, Finding, Status, short};
 use comfy_table::{Cell, Color};
 
@@ -21,14 +23,7 @@ pub(super) fn finding<D>(found: &Finding<D>, format: impl Fn(f64) -> String) -> 
 
 pub(super) fn cosine(value: Option<Number>, interpretable: bool) -> String {
     match value {
-        Some(value) => {
-            let text = match value.0 {
-                v if !v.is_finite() => short(v),
-                v if v.abs() < 5e-4 => "0.000".into(),
-                v => format!("{v:+.3}"),
-            };
-            text + if interpretable { " " } else { "?" }
-        }
+        Some(value) => Style::Cosine.one(value.0) + if interpretable { " " } else { "?" },
         None => "– ".into(),
     }
 }
@@ -48,13 +43,6 @@ pub(super) fn spread(value: f64) -> String {
     }
 }
 
-pub(super) fn points(value: f64) -> String {
-    match value.is_finite() {
-        true => format!("{value:+.1}"),
-        false => short(value),
-    }
-}
-
 pub(super) fn exponential(value: f64) -> String {
     match value.is_finite() && value != 0.0 {
         true => format!("{value:.1e}"),
@@ -63,7 +51,7 @@ pub(super) fn exponential(value: f64) -> String {
 }
 
 pub(super) fn accuracy(fraction: f64) -> String {
-    fixed(fraction * 100.0, 1)
+    Style::Percent.one(fraction)
 }
 
 pub(super) fn verdict(decision: Decision, is_baseline: bool) -> Cell {

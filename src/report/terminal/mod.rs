@@ -7,11 +7,12 @@
 mod cells;
 mod controls;
 mod draw;
+mod panels;
 mod regression;
 mod seeds;
-pub mod study;
 
 pub use controls::controls;
+pub use panels::panels;
 pub use regression::regression;
 pub use seeds::seeds;
 

@@ -180,9 +180,9 @@ impl Task for Interrupted<'_> {
 
 /// Parameters, optimiser and sums as they are stored, without the times.
 fn state(checkpoint: Checkpoint) -> Vec<u8> {
-    let Checkpoint { mut progress, parameters, optimizer, .. } = checkpoint;
+    let Checkpoint { mut progress, network, slots, .. } = checkpoint;
     progress.seconds = 0.0;
-    rmp_serde::to_vec_named(&(progress, parameters, optimizer)).unwrap()
+    rmp_serde::to_vec_named(&(progress, network, slots)).unwrap()
 }
 
 #[test]

@@ -5,7 +5,9 @@
 mod product;
 mod rows;
 
-use super::{AdamW, Affine, Kernels, LAYER_NORM_EPSILON, Moments, NormGradients, ScaleShift};
+use super::{
+    AdamW, Affine, Kernels, LAYER_NORM_EPSILON, Moments, NormGradients, ScaleShift, adamw, composed,
+};
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Shape, Tensor, TensorPrimitive};
 use burn_flex::{FlexTensor, Layout};
@@ -40,8 +42,16 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<Flex, D
     Host(FlexTensor::new(Bytes::from_elems(values), layout, DType::F32)).tensor()
 }
 
+/// Whether the kernels below can do it: they are of f32. The controls in double precision are composed.
+fn is_f32<const D: usize>(tensor: &Tensor<Flex, D>) -> bool {
+    tensor.dtype() == DType::F32
+}
+
 impl Kernels for Flex {
     fn affine(x: Tensor<Self, 2>, map: Affine<Self>) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return composed::affine(x, map);
+        }
         let ([n, inputs], [_, outputs]) = (x.dims(), map.weight.dims());
         let (x, weight, bias) = (Host::of(x), Host::of(map.weight), Host::of(map.bias));
         let y = bias.values().repeat(n);
@@ -51,6 +61,9 @@ impl Kernels for Flex {
     }
 
     fn affine_backward_x(weight: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        if !is_f32(&dy) {
+            return composed::affine_backward_x(weight, dy);
+        }
         let ([inputs, outputs], [n, _]) = (weight.dims(), dy.dims());
         let (weight, dy) = (Host::of(weight), Host::of(dy));
         let transposed = matrix(weight.values(), inputs, outputs).transpose();
@@ -58,6 +71,9 @@ impl Kernels for Flex {
     }
 
     fn affine_backward_weight(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        if !is_f32(&dy) {
+            return composed::affine_backward_weight(x, dy);
+        }
         let ([n, inputs], [_, outputs]) = (x.dims(), dy.dims());
         let (x, dy) = (Host::of(x), Host::of(dy));
         let transposed = matrix(x.values(), n, inputs).transpose();
@@ -65,6 +81,9 @@ impl Kernels for Flex {
     }
 
     fn sum_rows(dy: Tensor<Self, 2>) -> Tensor<Self, 1> {
+        if !is_f32(&dy) {
+            return composed::sum_rows(dy);
+        }
         let [_, outputs] = dy.dims();
         let mut sum = vec![0.0; outputs];
         rows::sum(Host::of(dy).values(), &mut sum);
@@ -72,6 +91,9 @@ impl Kernels for Flex {
     }
 
     fn exact_gelu(x: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return composed::exact_gelu(x);
+        }
         let dims = x.dims();
         let x = Host::of(x);
         let mut y = vec![0.0; x.values().len()];
@@ -80,12 +102,18 @@ impl Kernels for Flex {
     }
 
     fn exact_gelu_backward(x: Tensor<Self, 2>, dy: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return composed::exact_gelu_backward(x, dy);
+        }
         let (x, mut dy) = (Host::of(x), Host::of(dy));
         rows::gelu_backward(x.values(), dy.values_mut());
         dy.tensor()
     }
 
     fn layer_norm_rows(x: Tensor<Self, 2>, norm: ScaleShift<Self>) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return composed::layer_norm_rows(x, norm);
+        }
         let dims = x.dims();
         let (x, gamma, beta) = (Host::of(x), Host::of(norm.gamma), Host::of(norm.beta));
         let mut y = vec![0.0; x.values().len()];
@@ -100,6 +128,9 @@ impl Kernels for Flex {
         dy: Tensor<Self, 2>,
         wants_x: bool,
     ) -> NormGradients<Self> {
+        if !is_f32(&x) {
+            return composed::layer_norm_rows_backward(x, gamma, dy, wants_x);
+        }
         let [_, d] = x.dims();
         let (x, gamma, mut dy) = (Host::of(x), Host::of(gamma), Host::of(dy));
         let (mut dgamma, mut dbeta) = (vec![0.0; d], vec![0.0; d]);
@@ -118,6 +149,9 @@ impl Kernels for Flex {
         g: Tensor<Self, 2>,
         dbias: Tensor<Self, 1>,
     ) -> (NormGradients<Self>, Tensor<Self, 2>) {
+        if !is_f32(&g) {
+            return composed::behind_scale_shift(norm, weight, g, dbias);
+        }
         let [d, _] = weight.dims();
         let (gamma, beta) = (Host::of(norm.gamma), Host::of(norm.beta));
         let (weight, mut g, dbias) = (Host::of(weight), Host::of(g), Host::of(dbias));
@@ -130,6 +164,9 @@ impl Kernels for Flex {
     }
 
     fn inner_product(x: Tensor<Self, 2>, credit: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 1> {
+        if !is_f32(&x) {
+            return composed::inner_product(x, credit, scale);
+        }
         let tokens = x.dims()[0] / credit.dims()[0];
         let d = x.dims()[1];
         let (x, credit) = (Host::of(x), Host::of(credit));
@@ -143,6 +180,9 @@ impl Kernels for Flex {
         g: Tensor<Self, 1>,
         scale: f64,
     ) -> Tensor<Self, 2> {
+        if !is_f32(&credit) {
+            return composed::inner_product_backward(credit, tokens, g, scale);
+        }
         let [n, d] = credit.dims();
         let factor = Host::of(g).values()[0] * scale as f32;
         let credit = Host::of(credit);
@@ -156,6 +196,9 @@ impl Kernels for Flex {
     }
 
     fn rms_scaled(x: Tensor<Self, 2>, by: Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return composed::rms_scaled(x, by, epsilon);
+        }
         let ([n, columns], [_, d]) = (x.dims(), by.dims());
         let (x, by) = (Host::of(x), Host::of(by));
         let mut scaled = vec![0.0; n * columns];
@@ -165,6 +208,9 @@ impl Kernels for Flex {
 
     /// In one pass from whatever layout a product of heads leaves behind.
     fn merge_heads(x: Tensor<Self, 4>) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return composed::merge_heads(x);
+        }
         let [n, heads, tokens, k] = x.dims();
         let x = x.into_primitive().tensor();
         let (values, start) = (x.storage::<f32>(), x.layout().start_offset() as isize);
@@ -187,6 +233,9 @@ impl Kernels for Flex {
     }
 
     fn scaled_softmax(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return composed::scaled_softmax(x, scale);
+        }
         let [_, tokens] = x.dims();
         let mut x = Host::of(x);
         rows::softmax(x.values_mut(), tokens, scale as f32);
@@ -198,6 +247,9 @@ impl Kernels for Flex {
         dy: Tensor<Self, 2>,
         scale: f64,
     ) -> Tensor<Self, 2> {
+        if !is_f32(&y) {
+            return composed::scaled_softmax_backward(y, dy, scale);
+        }
         let [_, tokens] = y.dims();
         let (y, mut dy) = (Host::of(y), Host::of(dy));
         rows::softmax_backward(y.values(), dy.values_mut(), tokens, scale as f32);
@@ -210,6 +262,9 @@ impl Kernels for Flex {
         gradient: Tensor<Self, 1>,
         moments: Option<Moments<Self>>,
     ) -> (Tensor<Self, 1>, Moments<Self>) {
+        if !is_f32(&parameter) {
+            return adamw::composed(adamw, parameter, gradient, moments);
+        }
         let [count] = parameter.dims();
         let zeros = || tensor(vec![0.0; count], [count]);
         let moments =

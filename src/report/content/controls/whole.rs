@@ -55,7 +55,7 @@ pub fn aggregation(content: &Content) -> Panel {
     let note = "The same cosines summed up in four ways (over layers of over samples), and the \
                 fewest layers that hold together 80 % of Σ|cos|.";
     let note = with_missing(content, note.into(), of);
-    Panel { title: "Aggregation".into(), note, columns, rows }
+    Panel { title: "Aggregation".into(), note, columns, rows, ..Panel::default() }
 }
 
 pub fn rank(content: &Content) -> Panel {
@@ -89,5 +89,6 @@ pub fn rank(content: &Content) -> Panel {
             .map(Into::into)
             .into(),
         rows,
+        ..Panel::default()
     }
 }

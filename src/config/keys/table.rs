@@ -1,0 +1,428 @@
+//! The table of keys. An entry is
+//!
+//! - the key's meaning, with its source: "published" marks a value of the reference implementation
+//!   (arXiv:2606.21126), "recommended" one that was not published;
+//! - `default` on a network and a dataset, `range`, and where `fits` what else must hold;
+//! - `absent`: for a key that came later, what runs from before it had. Artefacts without the key are
+//!   read as having it, and a run that has it keeps its name: choose the value that changes nothing,
+//!   and never change it, whatever becomes of the default. `None` for the keys of the first version,
+//!   which no artefact lacks;
+//! - `role`, `label`: see [`Role`] and [`Label`];
+//! - `time`: whether an epoch's time depends on it;
+//! - `when` it matters, by the other keys: it says nothing of a run in which it does not. A network
+//!   or a rule that is not known to leave a key alone may read it: name those that do not.
+
+use super::{Key, Label, Range, Role, Typed, expect, given, is_cuda, keys};
+use crate::config::{
+    Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
+    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
+};
+use crate::data::{DatasetKind, SyntheticSpec};
+use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+keys! {
+    default of (arch, dataset), all else of c;
+
+    /// What trains the network.
+    method: Method {
+        default: Method::Bp, range: Range::Words(|| Method::WORDS.to_vec()), absent: None,
+        role: Rule, label: Words(|c, _| Some(method(c))), time: true, when: true,
+    }
+    /// The rule under `frozen`, `shallow` and `random-target`.
+    base: Base {
+        default: Base::Dfa, range: Range::Words(|| Base::WORDS.to_vec()), absent: None,
+        role: Rule, label: Elsewhere, time: true, when: c.method.rule().is_none(),
+        fits: expect(
+            c.method != Method::Shallow || c.base != Base::Fa,
+            c.base,
+            "another rule for shallow: fa needs blocks",
+        ),
+    }
+    /// Penalty weight λ of λ · mean_batch Σ_j f_l(h_l)_j² in every block's loss (published: 0).
+    penalty: f64 {
+        default: 0.0, range: Range::NotNegative, absent: None,
+        role: Rule, label: Words(|c, _| said(c.penalty > 0.0 && !c.is_baseline(), "λ=", c.penalty)),
+        time: false, when: true,
+    }
+    /// Seed of every random stream of the run but the synthetic data's.
+    seed: u64 {
+        default: 42, range: Range::Seed, absent: None,
+        role: Training, label: Elsewhere, time: false, when: true,
+    }
+
+    /// The network.
+    arch: Arch {
+        default: arch, range: Range::Words(|| Arch::WORDS.to_vec()), absent: None,
+        role: Shape, label: Elsewhere, time: true, when: true,
+    }
+    /// Width d of the hidden states (published: 256, vit-mini 128).
+    width: usize {
+        default: if arch == Arch::VitMini { 128 } else { 256 },
+        range: Range::Count(1 << 16), absent: None,
+        role: Shape, label: Words(|c, usual| said(c.width != usual.width, "d=", c.width)),
+        time: true, when: true,
+    }
+    /// Number of residual blocks L (published: 4).
+    depth: usize {
+        default: 4, range: Range::Count(1 << 10), absent: None,
+        role: Shape, label: Words(|c, usual| said(c.depth != usual.depth, "L=", c.depth)),
+        time: true, when: c.blocks() > 0,
+    }
+    /// resmlp: hidden width of a block over d (published: 1).
+    expansion: usize {
+        default: 1, range: Range::Count(64), absent: None,
+        role: Shape, label: KeyAndValue, time: true,
+        when: c.arch != Arch::VitMini && c.blocks() > 0,
+    }
+    /// resmlp: standard deviation of W2 at initialisation (published: 0.01).
+    w2_std: f64 {
+        default: 0.01, range: Range::NotNegative, absent: None,
+        role: Training, label: KeyAndValue, time: false,
+        when: c.arch != Arch::VitMini && c.blocks() > 0,
+    }
+    /// LayerNorm before the head (published: true).
+    terminal_norm: bool {
+        default: true, range: Range::Flag, absent: None,
+        role: Shape, label: Words(|c, _| said(!c.terminal_norm, "no ", "LN")),
+        time: false, when: true,
+    }
+    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true).
+    residual_add: bool {
+        default: true, range: Range::Flag, absent: None,
+        role: Shape, label: Words(|c, _| said(!c.residual_add, "no ", "skip")),
+        time: false, when: c.blocks() > 0,
+    }
+    /// The first so many blocks stay at initialisation: the depth ladder trains the last
+    /// `depth - frozen_blocks` (default: 0).
+    frozen_blocks: usize {
+        default: 0, range: Range::Index, absent: None,
+        role: Rule,
+        label: Words(|c, _| said(c.frozen_blocks > 0, "last ", trained_blocks(c))),
+        time: true, when: c.blocks() > 0 && c.method != Method::Frozen,
+        fits: expect(
+            c.frozen_blocks <= c.depth,
+            c.frozen_blocks,
+            format!("at most the depth {}", c.depth),
+        ),
+    }
+    /// vit-mini: patch size in pixels (recommended: 4, which makes 64 tokens).
+    patch: usize {
+        default: 4, range: Range::Count(32), absent: None,
+        role: Shape, label: KeyAndValue, time: true, when: c.arch != Arch::ResMlp,
+        fits: expect(
+            c.arch != Arch::VitMini || 32usize.is_multiple_of(c.patch),
+            c.patch,
+            "a divisor of the image size 32",
+        ),
+    }
+    /// vit-mini: attention heads (recommended: 4).
+    heads: usize {
+        default: 4, range: Range::Count(1 << 10), absent: None,
+        role: Shape, label: KeyAndValue, time: true,
+        when: c.arch != Arch::ResMlp && c.blocks() > 0,
+        fits: expect(
+            c.arch != Arch::VitMini || c.width.is_multiple_of(c.heads),
+            c.heads,
+            format!("a divisor of the width {}", c.width),
+        ),
+    }
+    /// vit-mini: hidden width of the MLP over d (recommended: 2).
+    mlp_ratio: usize {
+        default: 2, range: Range::Count(64), absent: None,
+        role: Shape, label: KeyAndValue, time: true,
+        when: c.arch != Arch::ResMlp && c.blocks() > 0,
+    }
+    /// vit-mini: tokens that receive the credit (recommended: all).
+    credit_tokens: CreditTokens {
+        default: CreditTokens::All, range: Range::Words(|| CreditTokens::WORDS.to_vec()),
+        absent: None,
+        role: Rule, label: KeyAndValue, time: false,
+        when: c.arch != Arch::ResMlp && c.rule().is_local(),
+    }
+    /// vit-mini: where norms and cosines are taken (published: cls).
+    measure: Measure {
+        default: Measure::Cls, range: Range::Words(|| Measure::WORDS.to_vec()), absent: None,
+        role: Protocol, label: Unsaid, time: false, when: c.arch != Arch::ResMlp,
+    }
+
+    /// The data.
+    dataset: DatasetKind {
+        default: dataset, range: Range::Words(|| DatasetKind::ALL.map(DatasetKind::name).to_vec()),
+        absent: None,
+        role: Data, label: Elsewhere, time: true, when: true,
+    }
+    /// Where the CIFAR files lie; not part of the run's identity.
+    data_dir: Option<PathBuf> {
+        default: None, range: Range::Folder, absent: Some(None),
+        role: Folder, label: Unsaid, time: false, when: c.dataset != DatasetKind::Synthetic,
+    }
+    /// RandomCrop(32, pad 4) and horizontal flip of training images (published: true).
+    augment: bool {
+        default: dataset.augmentable(), range: Range::Flag, absent: None,
+        role: Training, label: KeyAndValue, time: true, when: true,
+    }
+    /// synthetic: seed of teacher and images, the same for every run of a study.
+    data_seed: u64 {
+        default: SyntheticSpec::default().seed, range: Range::Seed, absent: None,
+        role: Data, label: KeyAndValue, time: false, when: c.dataset == DatasetKind::Synthetic,
+    }
+    /// synthetic: number of training images.
+    train_samples: usize {
+        default: SyntheticSpec::default().train, range: Range::Count(1 << 24), absent: None,
+        role: Data, label: KeyAndValue, time: true, when: c.dataset == DatasetKind::Synthetic,
+    }
+    /// synthetic: number of test images.
+    test_samples: usize {
+        default: SyntheticSpec::default().test, range: Range::Count(1 << 24), absent: None,
+        role: Data, label: KeyAndValue, time: true, when: c.dataset == DatasetKind::Synthetic,
+    }
+
+    /// Scaling of the credit (published: rms).
+    normalise: Normalise {
+        default: Normalise::Rms, range: Range::Words(|| Normalise::WORDS.to_vec()), absent: None,
+        role: Rule, label: KeyAndValue, time: false, when: c.rule().is_local(),
+    }
+    /// ε of the RMS normalisation (published: 1e-6).
+    rms_epsilon: f64 {
+        default: 1e-6, range: Range::NotNegative, absent: None,
+        role: Rule, label: KeyAndValue, time: false,
+        when: c.rule().is_local() && c.normalise == Normalise::Rms,
+    }
+    /// Distribution of the feedback matrices (published: normal).
+    feedback_distribution: FeedbackDistribution {
+        default: FeedbackDistribution::Normal,
+        range: Range::Words(|| FeedbackDistribution::WORDS.to_vec()), absent: None,
+        role: Rule, label: KeyAndValue, time: false, when: has_feedback(c),
+    }
+    /// Factor on the feedback's standard deviation: 1/√(columns), or that of the weights which the
+    /// feedback stands for, at initialisation (published: 1).
+    feedback_scale: f64 {
+        default: 1.0, range: Range::Positive, absent: None,
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() != Base::Bp,
+    }
+    /// One feedback matrix a layer, or one for all (published: layer).
+    feedback_sharing: FeedbackSharing {
+        default: FeedbackSharing::Layer, range: Range::Words(|| FeedbackSharing::WORDS.to_vec()),
+        absent: None,
+        role: Rule, label: KeyAndValue, time: false, when: has_feedback(c),
+    }
+    /// What trains the embedding under a local rule (published for DFA: credit).
+    embed_signal: EmbedSignal {
+        default: EmbedSignal::Credit, range: Range::Words(|| EmbedSignal::WORDS.to_vec()),
+        absent: None,
+        role: Rule, label: KeyAndValue, time: false, when: c.rule().is_local(),
+        fits: expect(
+            c.embed_signal != EmbedSignal::Mapped || c.rule() == Base::Fa,
+            c.embed_signal,
+            "`credit` or `none` unless the rule is fa",
+        ),
+    }
+
+    /// Passes over the training data (published: 100; 30 for the penalty runs).
+    epochs: usize {
+        default: if dataset == DatasetKind::Synthetic { 15 } else { 100 },
+        range: Range::Count(1 << 20), absent: None,
+        role: Training, label: Elsewhere, time: false, when: true,
+    }
+    /// Samples a step (published: 128).
+    batch_size: usize {
+        default: 128, range: Range::Count(1 << 20), absent: None,
+        role: Training, label: KeyAndValue, time: true, when: true,
+    }
+    /// What the outputs are held against (published: cross-entropy).
+    objective: Objective {
+        default: Objective::CrossEntropy, range: Range::Words(|| Objective::WORDS.to_vec()),
+        absent: Some(Objective::CrossEntropy),
+        role: Training, label: KeyAndValue, time: false, when: true,
+    }
+    /// What makes of gradients the changes of parameters (published: adamw).
+    optimizer: OptimizerName {
+        default: OptimizerName::Adamw, range: Range::Words(|| OptimizerName::WORDS.to_vec()),
+        absent: Some(OptimizerName::Adamw),
+        role: Training, label: KeyAndValue, time: true, when: true,
+    }
+    /// Learning rate η of adamw and sgd (published: 1e-3).
+    learning_rate: f64 {
+        default: 1e-3, range: Range::Positive, absent: None,
+        role: Training, label: KeyAndValue, time: false, when: true,
+    }
+    /// Weight decay λ, decoupled but under sgd (published: 0.01).
+    weight_decay: f64 {
+        default: 0.01, range: Range::NotNegative, absent: None,
+        role: Training, label: KeyAndValue, time: false, when: true,
+    }
+    /// AdamW β₁ (PyTorch's default).
+    beta_1: f64 {
+        default: 0.9, range: Range::BelowOne, absent: None,
+        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+    }
+    /// AdamW β₂ (PyTorch's default).
+    beta_2: f64 {
+        default: 0.999, range: Range::BelowOne, absent: None,
+        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+    }
+    /// AdamW ε (PyTorch's default 1e-8; Burn's is 1e-5).
+    epsilon: f64 {
+        default: 1e-8, range: Range::NotNegative, absent: None,
+        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+    }
+    /// sgd: momentum μ (recommended: 0.9).
+    momentum: f64 {
+        default: 0.9, range: Range::BelowOne, absent: Some(0.9),
+        role: Training, label: KeyAndValue, time: false, when: c.optimizer == OptimizerName::Sgd,
+    }
+    /// muon: learning rate η' of the blocks' matrices; the others have η (reference: 0.02).
+    muon_learning_rate: f64 {
+        default: 0.02, range: Range::Positive, absent: Some(0.02),
+        role: Training, label: KeyAndValue, time: false, when: c.optimizer == OptimizerName::Muon,
+    }
+    /// muon: momentum μ, with Nesterov (reference: 0.95).
+    muon_momentum: f64 {
+        default: 0.95, range: Range::BelowOne, absent: Some(0.95),
+        role: Training, label: KeyAndValue, time: false, when: c.optimizer == OptimizerName::Muon,
+    }
+    /// Learning rate over the epochs (published: cosine).
+    schedule: Schedule {
+        default: Schedule::Cosine, range: Range::Words(|| Schedule::WORDS.to_vec()), absent: None,
+        role: Training, label: KeyAndValue, time: false, when: true,
+    }
+    /// Epochs after which a checkpoint is kept beside the newest one; 0 is the initial network.
+    checkpoint_epochs: Vec<usize> {
+        default: Vec::new(), range: Range::Epochs, absent: None,
+        role: Kept, label: Unsaid, time: false, when: true,
+        fits: c.checkpoint_epochs.iter().try_for_each(|&epoch| {
+            expect(epoch <= c.epochs, epoch, format!("epochs from 0 to {}", c.epochs))
+        }),
+    }
+
+    /// Evaluation batches of the probe, from the start of the unshuffled test set (published: 10).
+    probe_batches: usize {
+        default: 10, range: Range::Count(1 << 20), absent: None,
+        role: Protocol, label: Unsaid, time: true, when: true,
+    }
+    /// Samples of an evaluation batch, on which the reference gradient's scale depends
+    /// (published: 128).
+    probe_batch_size: usize {
+        default: 128, range: Range::Count(1 << 20), absent: None,
+        role: Protocol, label: Unsaid, time: true, when: true,
+    }
+    /// Growth per block above which scale stability fires (published: 50).
+    threshold_growth: f64 {
+        default: 50.0, range: Range::NotNegative, absent: None,
+        role: Threshold, label: Unsaid, time: false, when: true,
+    }
+    /// Median ‖g_L‖ below which reference validity fires (published: 1e-7 at N = 128).
+    threshold_reference: f64 {
+        default: 1e-7, range: Range::NotNegative, absent: None,
+        role: Threshold, label: Unsaid, time: false, when: true,
+    }
+    /// Mean pairwise cosine between batches above which stability fires (published: 0.30).
+    threshold_stability: f64 {
+        default: 0.30, range: Range::Finite, absent: None,
+        role: Threshold, label: Unsaid, time: false, when: true,
+    }
+    /// Percentage points over the frozen baseline below which depth utility fires (published: 2).
+    threshold_depth_utility: f64 {
+        default: 2.0, range: Range::Finite, absent: None,
+        role: Threshold, label: Unsaid, time: false, when: true,
+    }
+
+    /// Test images of the controls that run the network again (published for ρ: 1024; vit-mini,
+    /// whose blocks see 65 tokens an image: 128).
+    control_samples: usize {
+        default: if arch == Arch::VitMini { 128 } else { 1024 },
+        range: Range::Count(1 << 20), absent: None,
+        role: Protocol, label: Unsaid, time: false, when: true,
+    }
+    /// Fresh feedback draws of the null calibration (published: 20).
+    null_draws: usize {
+        default: 20, range: Range::Count(1 << 16), absent: None,
+        role: Protocol, label: Unsaid, time: false, when: true,
+    }
+    /// Random directions a layer of the perturbation correlation ρ (published: 32).
+    perturbation_directions: usize {
+        default: 32, range: Range::Count(1 << 16), absent: None,
+        role: Protocol, label: Unsaid, time: false, when: true,
+    }
+    /// Length ε of a perturbation (published: 1e-3).
+    perturbation_epsilon: f64 {
+        default: 1e-3, range: Range::Positive, absent: None,
+        role: Protocol, label: Unsaid, time: false, when: true,
+    }
+    /// Step η of the nudging test along the RMS-normalised credit (published: 0.01).
+    nudge_step: f64 {
+        default: 0.01, range: Range::Positive, absent: None,
+        role: Protocol, label: Unsaid, time: false, when: true,
+    }
+    /// Length of the descent test's step over the norm of the block's parameters (recommended:
+    /// 1e-3, about one AdamW step at the published learning rate).
+    descent_step: f64 {
+        default: 1e-3, range: Range::Positive, absent: None,
+        role: Protocol, label: Unsaid, time: false, when: true,
+    }
+
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    device: String {
+        default: "auto".into(), range: Range::Device, absent: None,
+        role: Place, label: Unsaid, time: true, when: true,
+    }
+    /// `flex` or `ndarray` on the CPU, `cuda` on the GPU.
+    backend: BackendName {
+        default: BackendName::of_this_build(),
+        range: Range::Words(|| BackendName::WORDS.to_vec()), absent: None,
+        role: Arithmetic, label: Unsaid, time: true, when: true,
+        fits: expect(
+            c.device == "auto" || is_cuda(&c.device) == (c.backend == BackendName::Cuda),
+            c.backend,
+            if is_cuda(&c.device) { "cuda on this device" } else { "flex or ndarray on the CPU" },
+        ),
+    }
+    /// Threads of the matrix products, on `flex`; above one, another makes the batches. The numbers
+    /// do not depend on it. One is best where runs train side by side, in processes of their own.
+    threads: usize {
+        default: 1, range: Range::Count(256), absent: None,
+        role: Place, label: Unsaid, time: true, when: c.backend == BackendName::Flex,
+        fits: expect(
+            c.threads == 1 || c.backend == BackendName::Flex,
+            c.threads,
+            "1, or more on the backend flex",
+        ),
+    }
+    /// Matrix products on a GPU: `f32`, or `tf32`, which is faster and rounds their operands. A CPU
+    /// always has `f32`.
+    matmul_precision: MatmulPrecision {
+        default: MatmulPrecision::F32, range: Range::Words(|| MatmulPrecision::WORDS.to_vec()),
+        absent: Some(MatmulPrecision::F32),
+        role: Arithmetic, label: Unsaid, time: true, when: true,
+        fits: expect(
+            c.device == "auto" || c.matmul_precision == MatmulPrecision::F32 || is_cuda(&c.device),
+            c.matmul_precision,
+            "f32 on the CPU",
+        ),
+    }
+}
+
+/// `dfa`, `frozen(dfa)`.
+fn method(c: &Config) -> String {
+    match c.method.rule() {
+        Some(_) => c.method.to_string(),
+        None => format!("{}({})", c.method, c.base),
+    }
+}
+
+/// Of a configuration that may not have been checked.
+fn trained_blocks(c: &Config) -> usize {
+    c.depth.saturating_sub(c.frozen_blocks)
+}
+
+/// `what` and `value`, where it is to be said.
+fn said(is_said: bool, what: &str, value: impl std::fmt::Display) -> Option<String> {
+    is_said.then(|| format!("{what}{value}"))
+}
+
+/// Whether the rule draws feedback once, which its keys shape.
+fn has_feedback(c: &Config) -> bool {
+    !matches!(c.rule(), Base::Bp | Base::Usf | Base::Brsf)
+}

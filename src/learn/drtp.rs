@@ -1,0 +1,41 @@
+//! Direct random target projection (Frenkel, Lefebvre & Bol 2021; protocol §11):
+//!
+//! a_l = −B_l onehot(y),  B_l ∈ R^{d×C} fixed and random.
+//!
+//! The sign is that of the error e = softmax(logits) − onehot(y) at its label, which it stands for:
+//! descent moves f_l against a_l. No credit depends on what the network puts out.
+
+use super::{Card, Credit, Entry, Given, Known, LocalRule, Own, Rule, dfa};
+use crate::backend::Differentiable;
+use crate::config::Config;
+use crate::model::{Network, Outline};
+
+/// Direct random target projection.
+pub struct Drtp;
+
+impl Rule for Drtp {
+    const CARD: Card = Card {
+        paper: "Frenkel, Lefebvre & Bol 2021",
+        equation: "a_l = −B_l onehot(y)",
+        differs: "blocks and not single layers are given credit, scaled to an RMS of 1",
+        limits: "does not end: the credit of a sample that is classified well is as large as any",
+        proof: "drtp_is_dfa_of_outputs_that_give_no_class_a_chance",
+        given: Given::Nowhere,
+    };
+
+    fn layout(config: &Config, outline: &Outline) -> Vec<Entry> {
+        dfa::layout(config, outline)
+    }
+}
+
+impl LocalRule for Drtp {
+    fn credit<B: Differentiable, N: Network<B>>(
+        _: &N,
+        known: &Known<B::InnerBackend>,
+        own: &Own<B::InnerBackend>,
+    ) -> Credit<B::InnerBackend> {
+        let [_, classes] = known.error.dims();
+        let target = known.labels.clone().one_hot::<2>(classes).float().cast(known.error.dtype());
+        dfa::credit(target.neg(), own, known.blocks)
+    }
+}

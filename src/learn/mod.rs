@@ -1,0 +1,302 @@
+//! What makes gradients of a batch. A rule is a file that implements [`Rule`] and the trait of its
+//! family, its line stands in `crate::tables`; a [`Learner`] is a rule with what it owns beside the
+//! network: feedback matrices, and whatever it learns for itself.
+//!
+//! | family | how |
+//! |---|---|
+//! | [`exact`] | one backward pass over the uncut network, in which maps may be crossed through other matrices than their own transposes |
+//! | [`local`] | the forward pass is cut at every block; block l is trained by ⟨f_l(h_l), ã_l⟩ |
+//! | [`two_phase`] | the difference of an energy's gradients at two relaxed states |
+//!
+//! a_l estimates ∂L/∂h_l, so that descent moves f_l against it (protocol §2). The readout has its own
+//! exact gradient under every rule of the first two.
+
+mod bp;
+mod card;
+pub mod dfa;
+mod drtp;
+mod exact;
+pub mod fa;
+mod kolen_pollack;
+mod layer_fa;
+mod local;
+mod normalise;
+mod own;
+pub mod random_target;
+mod reference;
+mod settings;
+mod sign_symmetry;
+mod trainee;
+pub mod two_phase;
+
+pub use card::{Card, Family, Given};
+pub use exact::ExactRule;
+pub use local::{Credit, Known, LocalRule};
+pub use normalise::Normaliser;
+pub use own::{Entry, Own, draw, hash as feedback_hash};
+pub use reference::{Reference, forward_and_back};
+pub use settings::Settings;
+pub use trainee::Trainee;
+
+use crate::backend::{Differentiable, differentiating};
+use crate::config::{Base, Config};
+use crate::model::{Buffers, NamedTensors, Network, Outline, Pass, outline};
+use crate::tables::rules;
+use anyhow::Result;
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Int, Tensor};
+use exact::Exact;
+use local::Local;
+use std::collections::BTreeMap;
+
+/// Gradients by parameter name, each flattened to one dimension.
+pub type Gradients<B> = BTreeMap<String, Tensor<<B as AutodiffBackend>::InnerBackend, 1>>;
+
+/// What the file of a rule says, whatever its family.
+pub trait Rule {
+    const CARD: Card;
+
+    /// What the rule owns on the network of `config`.
+    fn layout(config: &Config, outline: &Outline) -> Vec<Entry>;
+}
+
+/// What one batch gives.
+pub struct Lesson<B: Differentiable> {
+    /// Mean loss, without penalty: [1].
+    pub loss: Tensor<B::InnerBackend, 1>,
+    /// [N, classes]
+    pub outputs: Tensor<B::InnerBackend, 2>,
+    /// Of the network's parameters.
+    pub network: Gradients<B>,
+    /// Of what the learner owns and learns.
+    pub own: Gradients<B>,
+    /// The network's, after the batch.
+    pub buffers: Buffers<B::InnerBackend>,
+}
+
+/// Which batch of a run it is: what is drawn anew for every batch comes from a stream of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub seed: u64,
+    /// From 1 on.
+    pub epoch: usize,
+    pub step: usize,
+}
+
+impl Turn {
+    /// Outside of training.
+    pub fn measuring(seed: u64) -> Self {
+        Self { seed, epoch: 0, step: 0 }
+    }
+}
+
+/// The credit of a batch at h_0 … h_L.
+pub enum Credited<B: AutodiffBackend> {
+    /// The reference gradient itself.
+    Reference,
+    /// One for all tokens of a sample, each [N, d].
+    Shared(Vec<Tensor<B::InnerBackend, 2>>),
+    /// Each [N, T, d].
+    Whole(Vec<Tensor<B::InnerBackend, 3>>),
+}
+
+/// A rule with what it owns.
+#[derive(Clone, Debug)]
+pub struct Learner<B: Differentiable> {
+    rule: Base,
+    settings: Settings,
+    own: Own<B::InnerBackend>,
+}
+
+impl<B: Differentiable> Learner<B> {
+    /// `rule` with given matrices.
+    pub fn new(rule: Base, settings: Settings, own: Own<B::InnerBackend>) -> Self {
+        Self { rule, settings, own }
+    }
+
+    /// The learner of `config` with matrices that were drawn or come from a checkpoint.
+    ///
+    /// # Errors
+    /// As [`Own::from_named`].
+    pub fn from_named(
+        config: &Config,
+        classes: usize,
+        matrices: &NamedTensors,
+        device: &B::Device,
+    ) -> Result<Self> {
+        let own = Own::from_named(config, classes, matrices, device)?;
+        Ok(Self::new(config.rule(), Settings::of(config), own))
+    }
+
+    /// The same with every random matrix drawn anew from `seed`; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Own::from_named`].
+    pub fn redrawn(
+        &self,
+        config: &Config,
+        classes: usize,
+        seed: u64,
+        device: &B::Device,
+    ) -> Result<Option<Self>> {
+        if !layout(config, classes).iter().any(Entry::is_random) {
+            return Ok(None);
+        }
+        let drawn = draw(config, classes, seed);
+        Self::from_named(config, classes, &drawn, device).map(Some)
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> Base {
+        self.rule
+    }
+
+    /// What every step depends on beside rule, network and batch.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What it owns.
+    pub fn own(&self) -> &Own<B::InnerBackend> {
+        &self.own
+    }
+
+    /// What it owns, for the update rule.
+    pub fn own_mut(&mut self) -> &mut Own<B::InnerBackend> {
+        &mut self.own
+    }
+
+    /// All that a checkpoint needs, on the host.
+    pub fn state(&self) -> NamedTensors {
+        self.own.state()
+    }
+
+    /// The gradients of one batch: images [N, 3072], labels [N]. Parameters that do not require a
+    /// gradient have none.
+    pub fn learn<N: Network<B>>(
+        &self,
+        net: &N,
+        buffers: &Buffers<B::InnerBackend>,
+        images: Tensor<B, 2>,
+        labels: Tensor<B, 1, Int>,
+        turn: Turn,
+    ) -> Lesson<B> {
+        let _turn = differentiating();
+        let Self { settings, own, .. } = self;
+        let mut pass = Pass::train(&lift(buffers));
+        match functions::<B, N>(self.rule) {
+            Functions::Exact(rule) => {
+                pass.back = rule.transport(net, own, turn);
+                exact::learn(net, &rule, settings, pass, images, labels)
+            }
+            Functions::Local(rule) => local::learn(net, &rule, own, settings, pass, images, labels),
+        }
+    }
+
+    /// The credit of one batch, raw; changes nothing. `known` is what a forward pass over the batch
+    /// shows a local rule, `batch` gives images and labels to one that needs a pass of its own.
+    pub fn credit<N: Network<B>>(
+        &self,
+        net: &N,
+        buffers: &Buffers<B::InnerBackend>,
+        known: &Known<B::InnerBackend>,
+        batch: impl FnOnce() -> (Tensor<B, 2>, Tensor<B, 1, Int>),
+    ) -> Credited<B> {
+        match functions::<B, N>(self.rule) {
+            Functions::Exact(rule) if rule.crosses => {
+                let (images, labels) = batch();
+                let mut pass = Pass::eval(&lift(buffers));
+                pass.back = rule.transport(net, &self.own, Turn::measuring(self.settings.seed));
+                let objective = self.settings.objective;
+                Credited::Whole(forward_and_back(net, pass, objective, images, labels).gradient)
+            }
+            Functions::Exact(_) => Credited::Reference,
+            Functions::Local(rule) => Credited::Shared((rule.credit)(net, known, &self.own).layers),
+        }
+    }
+
+    /// Whether [`Known::hidden`] is needed.
+    pub fn needs_hidden(&self) -> bool {
+        needs_hidden(self.rule)
+    }
+}
+
+/// Buffers on a backend that differentiates.
+pub fn lift<B: AutodiffBackend>(buffers: &Buffers<B::InnerBackend>) -> Buffers<B> {
+    let lifted = |(name, value): (&String, &Tensor<B::InnerBackend, 1>)| {
+        (name.clone(), Tensor::from_inner(value.clone()))
+    };
+    buffers.iter().map(lifted).collect()
+}
+
+/// As they came out of a pass.
+fn lower<B: AutodiffBackend>(buffers: Buffers<B>) -> Buffers<B::InnerBackend> {
+    buffers.into_iter().map(|(name, value)| (name, value.inner())).collect()
+}
+
+/// What the rule of `config` owns.
+pub fn layout(config: &Config, classes: usize) -> Vec<Entry> {
+    let outline = outline(config, classes);
+    layout_of(config.rule(), config, &outline)
+}
+
+/// The functions of a rule, by its family.
+enum Functions<B: Differentiable, N> {
+    Exact(Exact<B>),
+    Local(Local<B, N>),
+}
+
+macro_rules! families {
+    ($($(#[$doc:meta])* $rule:ident = $word:literal: $family:ident in $file:ident,)+) => {
+        fn functions<B: Differentiable, N: Network<B>>(rule: Base) -> Functions<B, N> {
+            match rule {
+                $(Base::$rule => families!(@functions $family, $file::$rule),)+
+            }
+        }
+
+        fn layout_of(rule: Base, config: &Config, outline: &Outline) -> Vec<Entry> {
+            match rule {
+                $(Base::$rule => <$file::$rule as Rule>::layout(config, outline),)+
+            }
+        }
+
+        fn needs_hidden(rule: Base) -> bool {
+            match rule {
+                $(Base::$rule => families!(@needs_hidden $family, $file::$rule),)+
+            }
+        }
+
+        /// The family of a rule.
+        pub fn family(rule: Base) -> Family {
+            match rule {
+                $(Base::$rule => families!(@family $family),)+
+            }
+        }
+
+        /// The identity card of a rule.
+        pub fn card(rule: Base) -> Card {
+            match rule {
+                $(Base::$rule => $file::$rule::CARD,)+
+            }
+        }
+    };
+    (@functions exact, $rule:path) => { Functions::Exact(Exact::of::<$rule>()) };
+    (@functions local, $rule:path) => { Functions::Local(Local::of::<$rule>()) };
+    (@needs_hidden exact, $rule:path) => { false };
+    (@needs_hidden local, $rule:path) => { <$rule as LocalRule>::NEEDS_HIDDEN };
+    (@family exact) => { Family::Exact };
+    (@family local) => { Family::Local };
+}
+rules!(families);
+
+#[cfg(test)]
+#[path = "../../data/guide/examples/learned_dfa.rs"]
+pub mod guide_learned_dfa;
+/// The examples of the guide.
+#[cfg(test)]
+#[path = "../../data/guide/examples/sdfa.rs"]
+pub mod guide_sdfa;
+
+#[cfg(test)]
+#[cfg(feature = "flex")]
+mod tests;

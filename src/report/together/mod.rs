@@ -1,0 +1,70 @@
+//! What the runs of a study tell together, as panels: one function a panel, drawn by every format.
+
+mod decisions;
+mod firings;
+mod ladder;
+mod sweep;
+
+pub use decisions::decisions;
+pub use firings::firings;
+pub use ladder::ladder;
+pub use sweep::sweep;
+
+use super::panel::Panel;
+use crate::study::ladder::ladders;
+use crate::study::results::StudyResult;
+use crate::study::timeline::timeline;
+use crate::study::utility::utility;
+
+/// The panels that the study has something to say in.
+pub fn panels(study: &StudyResult) -> Vec<Panel> {
+    let mut panels = vec![firings(&timeline(study))];
+    // A strategy and a threshold are judged by what they tell apart.
+    if study.runs.iter().filter(|run| run.audit.is_some()).count() > 1 {
+        panels.push(decisions(&utility(study)));
+        panels.extend(sweep(&crate::study::sweep::sweep(study)));
+    }
+    panels.push(ladder(&ladders(study)));
+    panels.retain(|panel| !panel.rows.is_empty());
+    panels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::study;
+    use crate::report::{html, markdown, terminal};
+
+    /// Words with single spaces between.
+    fn plain(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn unescaped(text: &str) -> String {
+        text.replace('\\', "").replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&")
+    }
+
+    fn without_tags(html: &str) -> String {
+        let parts = html.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
+        parts.collect()
+    }
+
+    #[test]
+    fn every_format_draws_the_same_panels() {
+        let study = study();
+        let panels = panels(&study);
+        assert!(panels.len() > 4, "{}", panels.len());
+        let formats = [
+            terminal::panels(&panels, false).join("\n"),
+            unescaped(&markdown::write(&study, &panels)),
+            unescaped(&without_tags(&html::write(&study, &panels))),
+        ];
+        for text in formats.map(|text| plain(&text)) {
+            for panel in &panels {
+                for part in panel.said.iter().chain([&panel.title, &panel.note]) {
+                    assert!(text.contains(&plain(part)), "{part}\n{text}");
+                }
+            }
+        }
+    }
+}
