@@ -4,7 +4,7 @@
 use crate::failure::survived;
 use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -22,9 +22,21 @@ pub fn is_absence(error: &Error) -> bool {
 /// # Errors
 /// Names the path where the system does not tell.
 pub fn exists(path: &Path) -> Result<bool> {
+    Ok(looked_at(path)?.is_some())
+}
+
+/// Whether there is a directory at `path`.
+///
+/// # Errors
+/// Names the path where the system does not tell.
+pub fn is_directory(path: &Path) -> Result<bool> {
+    Ok(looked_at(path)?.is_some_and(|found| found.is_dir()))
+}
+
+fn looked_at(path: &Path) -> Result<Option<Metadata>> {
     match fs::metadata(path) {
-        Ok(_) => Ok(true),
-        Err(e) if is_absence(&e) => Ok(false),
+        Ok(found) => Ok(Some(found)),
+        Err(e) if is_absence(&e) => Ok(None),
         Err(e) => Err(e).with_context(|| format!("cannot look at {}", path.display())),
     }
 }

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_published_seeds_give_the_published_spread() {
-        // protocol.md §6.3, DFA without penalty: .3070 .2985 .2966 is .301 ± .006 (n − 1).
+        // protocol §6.3, DFA without penalty: .3070 .2985 .2966 is .301 ± .006 (n − 1).
         let summary = Summary::of(&[0.3070, 0.2985, 0.2966]);
         assert_eq!(summary.to_string(), "0.301 ± 0.006 (n=3)");
         assert!((summary.std.unwrap() - 0.005538).abs() < 1e-6);

@@ -1,4 +1,5 @@
 //! JSON objects in which a key that stands twice is refused: readers keep the last without a word.
+//! `serde_with` refuses such a map, too, but does not say which key.
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;

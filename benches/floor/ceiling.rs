@@ -51,7 +51,8 @@ fn multiply(c: &mut [f32], a: &Operand, b: &Operand, [m, k, n]: [usize; 3]) {
     assert_eq!([c.len(), a.values.len(), b.values.len()], [m * n, m * k, k * n]);
     let ([a_down, a_right], [b_down, b_right]) = (a.strides, b.strides);
     let (a, b, c) = (a.values.as_ptr().cast(), b.values.as_ptr().cast(), c.as_mut_ptr().cast());
-    let scale = &raw const 1f32;
+    let one = 1f32;
+    let scale = &raw const one;
     // SAFETY: the processor has `set`, and the strides reach every value of the three and none beside.
     unsafe {
         gemm(

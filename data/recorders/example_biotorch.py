@@ -5,7 +5,8 @@
 
 BioTorch's backward pass is the method: at the input of every linear layer it puts the loss gradient, mapped by
 the layer's fixed random matrix. The recorder takes that as the credit, and the reference from a plain network
-of the same weights.
+of the same weights. The layer that leads to h_l learns from a_l: a_0 trains what the frozen twin trains too, and
+the blocks learn from a_1 ... a_L.
 """
 
 import argparse
@@ -83,7 +84,8 @@ def main():
         rows = slice(k * args.batch, (k + 1) * args.batch)
         recorder.record(test_data[0][rows], test_data[1][rows])
     recorder.save(args.out, method="dfa", arch="mlp", dataset="clusters", seed=args.seed, epoch=args.epochs,
-                  terminal_norm="none", accuracy=found[False], frozen_accuracy=found[True])
+                  terminal_norm="none", credit_trains=range(1, args.depth + 1),
+                  accuracy=found[False], frozen_accuracy=found[True])
     print(f"fa-audit diagnose {args.out} --controls")
 
 

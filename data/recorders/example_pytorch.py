@@ -115,7 +115,7 @@ def main():
         x, y = test_data[0][rows], test_data[1][rows]
         recorder.record(x, y, credit)
     recorder.save(args.out, method="dfa", arch="residual mlp", dataset="clusters", seed=args.seed,
-                  epoch=args.epochs, terminal_norm="layernorm",
+                  epoch=args.epochs, terminal_norm="layernorm", credit_trains=range(args.depth),
                   accuracy=found[False], frozen_accuracy=found[True])
     print(f"fa-audit diagnose {args.out} --controls")
 

@@ -9,21 +9,26 @@ mod twin;
 
 use crate::backend::{self, Differentiable, Task};
 use crate::config::keys::Role;
-use crate::config::{Config, MatmulPrecision, Method};
+use crate::config::{Config, FeedbackSharing, MatmulPrecision, Method, Normalise};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
+use crate::evidence::proof::Proof;
+use crate::evidence::{Checked, Part, Statement, examine, feedback};
 use crate::failure::usage;
 use crate::files::{absolute, entries};
+use crate::foreign;
+use crate::model::NamedTensors;
 use crate::probe::probe;
 use crate::shown;
-use crate::trace::LayerTrace;
 use crate::trace::file::Format;
-use crate::train::checkpoint::Checkpoint;
+use crate::trace::{LayerTrace, Matrix};
+use crate::train::checkpoint::{Checkpoint, unpack};
 use crate::train::evaluate;
 use crate::train::identity::contradictions;
-use crate::train::run_dir::{RunDir, RunRecord, Status};
-use crate::verdict::{Audit, Decision, FrozenBaseline, Subject, Thresholds, judge};
+use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
+use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
+use burn::tensor::TensorData;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -80,24 +85,26 @@ impl Auditor {
         };
         let record = RunDir::at(path.parent().unwrap_or(Path::new(""))).record()?;
         let recorded = record.as_ref().and_then(|r| r.provenance.feedback_hash.as_deref());
-        let contradicted = contradictions(&checkpoint, recorded)?;
+        let mut evidence = examine(&trace, &statement(&checkpoint, accuracy));
+        evidence.checks.push(feedback_of(&checkpoint)?);
+        evidence.checks.extend(foreign_feedback(&checkpoint, recorded)?);
+        evidence.checks.sort_by_key(|checked| checked.standing);
         let subject = subject(&checkpoint, record.as_ref());
-        let mut audit = judge(subject, &trace, Some(accuracy), frozen, &thresholds, controls);
-        if !contradicted.is_empty() {
-            audit.cosine.interpretable = false;
-            if audit.verdict == Decision::Trustworthy {
-                audit.verdict = Decision::Inconclusive;
-            }
-            audit.notes.push(format!(
-                "Contradicted: {}. Every cosine is that of other feedback than the run's.",
-                contradicted.join("; ")
-            ));
-        }
-        Ok(audit)
+        Ok(judge(subject, evidence, &trace, Some(accuracy), frozen, &thresholds, controls))
     }
 
     fn load(&self, path: &Path) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::load(path)?;
+        let loaded = Checkpoint::load(path);
+        let mut checkpoint = match loaded.is_err().then(|| foreign::seems(path)).flatten() {
+            Some(what) => loaded.with_context(|| {
+                format!(
+                    "{} seems to be {what}; expected a checkpoint, or a trace that ends in .npz or \
+                     .safetensors",
+                    path.display()
+                )
+            })?,
+            None => loaded?,
+        };
         let config = &mut checkpoint.config;
         if let Some(dir) = &self.options.data_dir {
             config.data_dir = Some(dir.clone());
@@ -202,6 +209,56 @@ fn subject(checkpoint: &Checkpoint, record: Option<&RunRecord>) -> Subject {
     }
 }
 
+/// What a checkpoint says of itself, to be held against what the probe saw.
+fn statement(checkpoint: &Checkpoint, accuracy: f64) -> Statement {
+    let config = &checkpoint.config;
+    Statement {
+        method: config.rule().to_string(),
+        is_baseline: config.is_baseline(),
+        epoch: Some(checkpoint.progress.epoch as u64),
+        accuracy: Some(accuracy),
+        proof: Proof::Own,
+        normalises: config.rule().is_local().then_some(config.normalise == Normalise::Rms),
+    }
+}
+
+/// Whether the feedback matrices are what a rule of random feedback owns.
+fn feedback_of(checkpoint: &Checkpoint) -> Result<Checked> {
+    let matrix = |name: &str, data: &TensorData| -> Option<feedback::Named> {
+        let [rows, cols] = data.shape[..] else { return None };
+        let values = data.iter::<f64>().collect();
+        Some(feedback::Named { name: name.into(), matrix: Matrix::new(rows, cols, values) })
+    };
+    let named = |tensors: &NamedTensors| -> Vec<feedback::Named> {
+        tensors.iter().filter_map(|(name, data)| matrix(name, data)).collect()
+    };
+    let head = named(&unpack(&checkpoint.network)?).into_iter().find(|m| m.name == HEAD);
+    let weights = feedback::Weights {
+        head: head.map(|m| m.matrix),
+        shared: checkpoint.config.feedback_sharing == FeedbackSharing::Shared,
+        ..feedback::Weights::default()
+    };
+    // What stands for a map's own weights may come to be them: Kolen–Pollack's does.
+    let own = match checkpoint.config.rule().is_local() {
+        true => named(&unpack(&checkpoint.learner)?),
+        false => Vec::new(),
+    };
+    Ok(feedback::feedback(&own, &weights))
+}
+
+/// The contradiction, where the feedback in the checkpoint is not its run's own: then every cosine is
+/// that of other feedback. `recorded` is the `feedback_hash` of the run's record.
+fn foreign_feedback(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result<Option<Checked>> {
+    let found = contradictions(checkpoint, recorded)?;
+    Ok((!found.is_empty()).then(|| {
+        let finding = format!(
+            "The feedback is not the run's: {}. Every cosine would be that of other feedback.",
+            found.join("; ")
+        );
+        Checked::contradicted("the run's own feedback", &[Part::Cosine, Part::Null], finding)
+    }))
+}
+
 /// A finished frozen run that matches `config` in the directories beside the run of `path`.
 ///
 /// # Errors
@@ -213,7 +270,7 @@ fn find_twin(path: &Path, config: &Config) -> Result<Option<PathBuf>> {
     let mut twins = Vec::new();
     for dir in entries(beside)?.into_iter().map(RunDir::at) {
         let Some(RunRecord { status, config: twin, .. }) = dir.record()? else { continue };
-        let is_twin = status == Status::Finished
+        let is_twin = status == RunStatus::Finished
             && twin.method == Method::Frozen
             && twin.twin_key() == config.twin_key();
         if is_twin {
@@ -240,6 +297,9 @@ fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
     }
     Err(format!("another network: {}", differences.join("; ")))
 }
+
+/// The weights that turn h_L, behind its norm, into logits: [d, classes].
+const HEAD: &str = "readout.head.weight";
 
 struct Measurement<'a> {
     checkpoint: &'a Checkpoint,

@@ -8,6 +8,8 @@ use crate::diagnostics::direct_null::direct_null;
 use crate::diagnostics::null::NullCalibration;
 use crate::diagnostics::rank::{Ranks, ranks_of_trace};
 use crate::diagnostics::{aggregation, clamp, common_mode};
+use crate::evidence::proof::Proof;
+use crate::evidence::{Checked, Evidence, Standing, Statement, examine, premise, samples};
 use crate::failure::usage;
 use crate::model::outline;
 use crate::shown;
@@ -29,33 +31,47 @@ impl Auditor {
     pub(super) fn audit_trace(&mut self, path: &Path, format: Format) -> Result<Audit> {
         let trace = Trace::read(path, format)?;
         let subject = subject(&trace.info);
+        let mut evidence = examine(&trace.layers, &statement(&trace.info, subject.is_baseline));
         let frozen = match subject.is_baseline {
             true => None,
-            false => self.twin_of_trace(path, &trace)?,
+            false => {
+                let (frozen, doubt) = self.twin_of_trace(path, &trace)?;
+                evidence.checks.splice(0..0, doubt);
+                frozen
+            }
         };
         let controls = self.options.controls && !subject.is_baseline;
-        let controls = controls.then(|| controls_of(&trace));
+        let controls = controls.then(|| controls_of(&trace, &evidence));
         let thresholds = Thresholds::default();
         let accuracy = trace.info.accuracy;
-        let mut audit = judge(subject, &trace.layers, accuracy, frozen, &thresholds, controls);
+        let mut audit =
+            judge(subject, evidence, &trace.layers, accuracy, frozen, &thresholds, controls);
         audit.notes.extend(notes(&trace));
         Ok(audit)
     }
 
-    /// The frozen run that was named, be it a trace or a checkpoint; else what the trace itself says.
-    fn twin_of_trace(&mut self, path: &Path, trace: &Trace) -> Result<Option<FrozenBaseline>> {
+    /// The frozen run that was named, be it a trace or a checkpoint, and what speaks against comparing
+    /// with it; else what the trace itself says.
+    fn twin_of_trace(
+        &mut self,
+        path: &Path,
+        trace: &Trace,
+    ) -> Result<(Option<FrozenBaseline>, Option<Checked>)> {
         let Some(given) = self.options.frozen.clone() else {
-            return Ok(trace.info.frozen_accuracy.map(|accuracy| FrozenBaseline {
+            let said = trace.info.frozen_accuracy.map(|accuracy| FrozenBaseline {
                 accuracy,
                 method: Method::Frozen.to_string(),
                 source: shown::line(&path.display().to_string()),
                 differs: Vec::new(),
-            }));
+            });
+            return Ok((said, None));
         };
+        let mut doubt = None;
         let refused = |problem| usage(format!("--frozen {}: {problem}", given.display()));
         let (twin, accuracy) = match Format::of(&given) {
             Some(format) => {
                 let twin = Trace::read(&given, format)?;
+                doubt = samples::twin(&trace.layers, &twin.layers);
                 (Twin::of_trace(&twin), twin.info.accuracy)
             }
             None => {
@@ -68,12 +84,13 @@ impl Auditor {
         let accuracy = accuracy.ok_or_else(|| {
             refused("its metadata say no `accuracy`, with which the run is to be compared".into())
         })?;
-        Ok(Some(FrozenBaseline {
+        let frozen = FrozenBaseline {
             accuracy,
             differs: twin.differences(&run),
             method: twin.words,
             source: shown::line(&given.display().to_string()),
-        }))
+        };
+        Ok((Some(frozen), doubt))
     }
 }
 
@@ -190,15 +207,28 @@ fn subject(info: &TraceInfo) -> Subject {
     }
 }
 
+/// What the metadata say, to be held against the arrays.
+fn statement(info: &TraceInfo, is_baseline: bool) -> Statement {
+    let (layers, proved) = (info.reference_check.clone(), info.reference_proved);
+    Statement {
+        method: info.method.clone().unwrap_or_default(),
+        is_baseline,
+        epoch: info.epoch,
+        accuracy: info.accuracy,
+        proof: Proof::Recorded { proved, layers },
+        normalises: None,
+    }
+}
+
 /// The controls that are arithmetic on arrays.
-fn controls_of(Trace { info, layers: trace }: &Trace) -> Controls {
+fn controls_of(Trace { info, layers: trace }: &Trace, evidence: &Evidence) -> Controls {
     const NETWORK: &str =
         "it runs the network, which a trace does not hold: diagnose the checkpoint";
     fn missing<T>(why: &str) -> Control<T> {
         Control::missing(why)
     }
     Controls {
-        null: null_of(trace, info),
+        null: null_of(trace, info, evidence),
         perturbation: missing(NETWORK),
         perturbation_f32: missing(NETWORK),
         nudging: missing(NETWORK),
@@ -213,12 +243,19 @@ fn controls_of(Trace { info, layers: trace }: &Trace) -> Controls {
 }
 
 /// Under DFA fresh feedback gives a credit without the network.
-fn null_of(trace: &LayerTrace, info: &TraceInfo) -> Control<NullCalibration> {
+fn null_of(trace: &LayerTrace, info: &TraceInfo, evidence: &Evidence) -> Control<NullCalibration> {
     if !info.method.as_deref().is_some_and(|method| is(method, Method::Dfa)) {
         return Control::missing(
             "only under dfa (the metadata key `method`) is a credit drawn anew without the network: \
              diagnose the checkpoint",
         );
+    }
+    let premise = evidence.of(premise::CHECK);
+    if let Some(premise) = premise.filter(|checked| checked.standing != Standing::Holds) {
+        // Where an array is missing, what is missing says more.
+        let missing = direct_null(trace, 0, 1).err();
+        let why = premise.finding.trim_end_matches('.').to_owned();
+        return Control::missing(missing.map_or(why, |missing| missing.to_string()));
     }
     direct_null(trace, info.seed.unwrap_or(0), NULL_DRAWS).into()
 }

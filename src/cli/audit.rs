@@ -98,7 +98,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         tell(format!("study {}: {count} runs in {place}, {missing}{of} to train", study.name));
         note_others(&plan, &root, &runs, missing)?;
     }
-    let shown = study::Show { messages: !show.quiet, display: !show.no_progress };
+    let shown = study::ShownProgress { messages: !show.quiet, display: !show.no_progress };
     let mut display = Display::new(&mine, estimator, workers, shown)?;
     let failures = train_missing(&mine, workers, &mut display)?;
     drop(display);
@@ -133,7 +133,7 @@ fn conclude(
     root: &Path,
     runs: &[PlannedRun],
     mut failures: Vec<Failure>,
-    shown: study::Show,
+    shown: study::ShownProgress,
 ) -> Result<u8> {
     let data_dir = args.data_dir.clone();
     let mut auditor = Auditor::new(Options { data_dir, controls: true, ..Options::default() });

@@ -20,13 +20,13 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Action {
     /// List the data files found, their sizes and what they are recognised as
-    Info(Place),
+    Info(FilesPlace),
     /// As `info`, and fail where nothing is found, or a file is missing, damaged or not official
-    Verify(Place),
+    Verify(FilesPlace),
 }
 
 #[derive(clap::Args)]
-struct Place {
+struct FilesPlace {
     /// Where the files lie
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,

@@ -4,6 +4,7 @@ use super::results::{self, FailOn, Judged};
 use super::{Show, options};
 use crate::audit::{Auditor, Options};
 use crate::failure::usage;
+use crate::files::{exists, is_directory};
 use crate::message::tell;
 use crate::verdict::Audit;
 use anyhow::Result;
@@ -16,13 +17,14 @@ use std::path::{Path, PathBuf};
 Examples:
   fa-audit diagnose runs/dfa/checkpoint.mpk --frozen runs/frozen/checkpoint.mpk
   fa-audit diagnose runs/*/checkpoint.mpk --json | jq .verdict
+  fa-audit diagnose runs/dfa
   fa-audit diagnose runs/dfa/epochs/*.mpk --fail-on walked-back
   fa-audit diagnose runs/dfa/checkpoint.mpk --controls
   fa-audit diagnose trace.safetensors trace.npz --frozen frozen.npz
 
 Beside each file verdict.json and verdicts.csv are written; --out collects them elsewhere.")]
 pub struct Args {
-    /// Checkpoints; traces, which end in .safetensors or .npz
+    /// Checkpoints, or the directories of their runs; traces, which end in .safetensors or .npz
     #[arg(required = true, value_name = "FILE")]
     inputs: Vec<PathBuf>,
     /// The frozen run to compare with [default: a matching one beside the run; of a trace its metadata
@@ -46,7 +48,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "never")]
     fail_on: FailOn,
     #[command(flatten)]
-    place: options::Place,
+    place: options::AuditPlace,
 }
 
 pub fn run(args: Args, show: Show) -> Result<u8> {
@@ -57,7 +59,9 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         device: args.place.settle()?,
     });
     let mut judged = Vec::new();
-    for (i, input) in args.inputs.iter().enumerate() {
+    let inputs = args.inputs.iter().map(|input| checkpoint_of(input));
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    for (i, input) in inputs.iter().enumerate() {
         if !show.quiet && args.inputs.len() > 1 {
             tell(format!("{}/{}: {}", i + 1, args.inputs.len(), input.display()));
         }
@@ -65,6 +69,14 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         judged.push(Judged { audit, verdict_file: verdict_file(input, args.out.as_deref()) });
     }
     check_places(&judged)?;
+    // What was found is not lost to a folder that cannot be written, nor the files to a closed pipe.
+    let printed = match args.json {
+        true => {
+            let audits: Vec<_> = judged.iter().map(|j| j.audit.clone()).collect();
+            results::show(&audits, true, true)
+        }
+        false => Ok(()),
+    };
     results::write_verdicts(&judged)?;
     let mut folders = BTreeMap::<PathBuf, Vec<Audit>>::new();
     for Judged { audit, verdict_file } in &judged {
@@ -75,8 +87,26 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         results::write_csv(audits, folder)?;
     }
     let audits: Vec<_> = judged.into_iter().map(|j| j.audit).collect();
-    results::show(&audits, args.json, true)?;
+    printed?;
+    if !args.json {
+        results::show(&audits, false, true)?;
+    }
     Ok(results::exit_code(&audits, args.fail_on))
+}
+
+/// What is audited of a path: of a run's directory its newest checkpoint.
+fn checkpoint_of(input: &Path) -> Result<PathBuf> {
+    if !is_directory(input)? {
+        return Ok(input.to_path_buf());
+    }
+    let checkpoint = input.join("checkpoint.mpk");
+    if exists(&checkpoint)? {
+        return Ok(checkpoint);
+    }
+    Err(usage(format!(
+        "{} is a directory without checkpoint.mpk: expected a run's directory, a checkpoint or a trace",
+        input.display()
+    )))
 }
 
 /// `verdict.json` for a run's newest checkpoint, `epoch-0003.verdict.json` for another; under
@@ -90,10 +120,13 @@ fn verdict_file(input: &Path, out: Option<&Path>) -> PathBuf {
             out.join(run.and_then(Path::file_name).unwrap_or_default())
         }
     };
-    match input.file_stem().and_then(|s| s.to_str()) {
-        Some("checkpoint") | None => folder.join("verdict.json"),
-        Some(stem) => folder.join(format!("{stem}.verdict.json")),
+    // Another file of that stem, such as a trace, is not the run.
+    if input.file_name().is_some_and(|name| name == "checkpoint.mpk") {
+        return folder.join("verdict.json");
     }
+    let mut name = input.file_stem().unwrap_or_default().to_owned();
+    name.push(".verdict.json");
+    folder.join(name)
 }
 
 /// Two inputs must not write the same file.
@@ -123,5 +156,6 @@ mod tests {
         let epoch = "runs/a/epochs/epoch-0003.mpk";
         assert_eq!(file(epoch, None), "runs/a/epochs/epoch-0003.verdict.json");
         assert_eq!(file(epoch, Some("o")), "o/a/epoch-0003.verdict.json");
+        assert_eq!(file("runs/a/checkpoint.npz", None), "runs/a/checkpoint.verdict.json");
     }
 }

@@ -15,7 +15,7 @@ mod results;
 mod train;
 
 use crate::backend::keep_to_defaults;
-use crate::failure::{Usage, caught};
+use crate::failure::{self, Usage};
 use crate::message::tell;
 use crate::shown;
 use crate::train::interrupt;
@@ -99,8 +99,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => return ExitCode::from(asked_for(&message)),
     };
-    std::panic::set_hook(Box::new(|_| {}));
-    ExitCode::from(match caught(|| run(cli)) {
+    let result = failure::caught(|| run(cli));
+    ExitCode::from(match result {
         Ok(code) => code,
         Err(error) => {
             tell(format!("error: {error:#}"));

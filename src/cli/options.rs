@@ -127,7 +127,7 @@ pub fn data_dir_key(dir: &Path) -> Result<Value> {
 
 /// Where an audit runs, if not where the training did.
 #[derive(clap::Args, Clone, Default)]
-pub struct Place {
+pub struct AuditPlace {
     /// auto, cpu, cuda or cuda:N [default: as in training]
     #[arg(long)]
     device: Option<String>,
@@ -136,7 +136,7 @@ pub struct Place {
     backend: Option<String>,
 }
 
-impl Place {
+impl AuditPlace {
     /// Device and backend, where either was named.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::{DONE, REGRESSION, Show, colour, print, print_json};
 use crate::failure::usage;
 use crate::files::{exists, write_atomically};
 use crate::message::tell;
-use crate::regress::{Baseline, Comparison, Rule, Scope, compare};
+use crate::regress::{Baseline, Comparison, Scope, ToleranceRule, compare};
 use crate::report::regression::{headline, json, junit, markdown};
 use crate::report::terminal;
 use crate::study::results::StudyResult;
@@ -46,7 +46,7 @@ pub struct Args {
     force: bool,
     /// The format
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: ComparisonFormat,
     /// Where it goes [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -56,7 +56,7 @@ pub struct Args {
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
+enum ComparisonFormat {
     /// For a terminal
     Table,
     /// Every value, schema fa-audit/regression/1
@@ -74,7 +74,7 @@ pub fn run(args: &Args, show: Show) -> Result<u8> {
             let file = args.baseline.display();
             return Err(usage(format!("there is no {file}: --update writes one")));
         }
-        let baseline = Baseline::of(&results, Rule::of_rounding())?;
+        let baseline = Baseline::of(&results, ToleranceRule::of_rounding())?;
         return args.write(&baseline, show);
     }
     let baseline = Baseline::read(&args.baseline)?;
@@ -102,14 +102,14 @@ impl Args {
     fn show(&self, found: &Comparison) -> Result<()> {
         let text = match self.format {
             _ if self.json => json::line(found)? + "\n",
-            Format::Table => terminal::regression(found, self.out.is_none() && colour()),
-            Format::Json => json::write(found)?,
-            Format::Md => markdown::write(found),
-            Format::Junit => junit::write(found),
+            ComparisonFormat::Table => terminal::regression(found, self.out.is_none() && colour()),
+            ComparisonFormat::Json => json::write(found)?,
+            ComparisonFormat::Md => markdown::write(found),
+            ComparisonFormat::Junit => junit::write(found)?,
         };
         match &self.out {
             Some(file) => write_atomically(file, text.as_bytes()),
-            None if self.json || matches!(self.format, Format::Json) => print_json(&text),
+            None if self.json || matches!(self.format, ComparisonFormat::Json) => print_json(&text),
             None => print(&text),
         }
     }

@@ -3,8 +3,8 @@
 use super::{DONE, colour, print, print_json};
 use crate::files::write_atomically;
 use crate::report::{csv, html, junit, markdown, study_json, terminal, together};
-use crate::study::read_results;
 use crate::study::results::StudyResult;
+use crate::study::{read_results, read_single};
 use crate::verdict::{Audit, MethodSummary, summarise};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ Examples:
 
 Needs neither data nor training: everything is read from the study's directory.")]
 pub struct Args {
-    /// The directory of a study
+    /// The directory of a study, or of a single run
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// The format
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: ReportFormat,
     /// Where it goes [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
+enum ReportFormat {
     /// For a terminal
     Table,
     /// One line a run
@@ -50,22 +50,25 @@ enum Format {
 }
 
 pub fn run(args: &Args) -> Result<u8> {
-    let study = read_results(&args.dir)?;
+    let study = match read_single(&args.dir)? {
+        Some(run) => run,
+        None => read_results(&args.dir)?,
+    };
     let text = match args.format {
-        Format::Table => table(&study, args.seeds, args.out.is_none() && colour()),
-        Format::Csv => {
+        ReportFormat::Table => table(&study, args.seeds, args.out.is_none() && colour()),
+        ReportFormat::Csv => {
             let mut bytes = Vec::new();
             csv::write(&audits(&study), &mut bytes)?;
             String::from_utf8(bytes)?
         }
-        Format::Json => study_json::write(&study)?,
-        Format::Md => markdown::write(&study, &together::panels(&study)),
-        Format::Html => html::write(&study, &together::panels(&study)),
-        Format::Junit => junit::write(&study),
+        ReportFormat::Json => study_json::write(&study)?,
+        ReportFormat::Md => markdown::write(&study, &together::panels(&study)),
+        ReportFormat::Html => html::write(&study, &together::panels(&study)),
+        ReportFormat::Junit => junit::write(&study)?,
     };
     match &args.out {
         Some(file) => write_atomically(file, text.as_bytes())?,
-        None if matches!(args.format, Format::Json) => print_json(&text)?,
+        None if matches!(args.format, ReportFormat::Json) => print_json(&text)?,
         None => print(&text)?,
     }
     Ok(DONE)

@@ -70,7 +70,7 @@ pub fn show(audits: &[Audit], as_json: bool, each_seed: bool) -> Result<()> {
 /// The exit code for these verdicts. A baseline has none.
 pub fn exit_code(audits: &[Audit], fail_on: FailOn) -> u8 {
     let fails = |audit: &Audit| match (fail_on, audit.verdict) {
-        (FailOn::Never, _) | (_, Decision::Trustworthy) => false,
+        (FailOn::Never, _) | (_, Decision::Trustworthy | Decision::Baseline) => false,
         (_, Decision::WalkedBack) => true,
         (FailOn::WalkedBack, Decision::Inconclusive) => false,
         (FailOn::Inconclusive, Decision::Inconclusive) => true,

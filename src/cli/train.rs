@@ -6,7 +6,7 @@ use crate::backend;
 use crate::data::{self, DatasetKind};
 use crate::message::tell;
 use crate::train::interrupt;
-use crate::train::lifecycle::{Run, Stopped};
+use crate::train::lifecycle::{LockedRun, StoppedRun};
 use crate::train::memory;
 use crate::train::run_dir::RunDir;
 use crate::train::{Outcome, Recovery, Reporter};
@@ -59,7 +59,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
                 Some(path) => RunDir::at(path),
                 None => RunDir::of("runs".as_ref(), &config)?,
             };
-            Run::create(dir, config, args.force)?
+            LockedRun::create(dir, config, args.force)?
         }
     };
     let outcome = run.train(&data, |epochs, steps| {
@@ -94,8 +94,8 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
 
 /// The run in --out where it stopped, with its own configuration, which flags may repeat but not
 /// change.
-fn resumed(args: &Args, show: Show) -> Result<Run> {
-    let stopped = Stopped::open(RunDir::at(args.out.clone().unwrap_or_default()))?;
+fn resumed(args: &Args, show: Show) -> Result<LockedRun> {
+    let stopped = StoppedRun::open(RunDir::at(args.out.clone().unwrap_or_default()))?;
     let mut asked = args.options.config_over(Some(stopped.saved().clone()))?;
     if asked.device == "auto" {
         backend::settle(&mut asked)?;

@@ -6,7 +6,6 @@
 mod augment;
 mod batches;
 mod cifar;
-mod foreign;
 mod official;
 mod synthetic;
 mod verify;
@@ -135,17 +134,6 @@ impl Split {
     /// If `i` is not below `len()`.
     pub fn image(&self, i: usize) -> &[u8] {
         &self.images[i * PIXELS..(i + 1) * PIXELS]
-    }
-
-    /// How many images each of `classes` classes has.
-    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
-        let mut counts = vec![0; classes];
-        for &label in &self.labels {
-            if let Some(count) = counts.get_mut(usize::from(label)) {
-                *count += 1;
-            }
-        }
-        counts
     }
 }
 
@@ -351,11 +339,5 @@ mod tests {
         assert_eq!(Official.weaker(Official), Official);
         assert_eq!(Official.weaker(Copy), Copy);
         assert_eq!(Unrecognised.weaker(Official), Unrecognised);
-    }
-
-    #[test]
-    fn class_counts_add_up_to_the_split() {
-        let split = Split { images: vec![0; 4 * PIXELS], labels: vec![0, 2, 2, 1] };
-        assert_eq!(split.class_counts(3), [1, 1, 2]);
     }
 }

@@ -71,9 +71,9 @@ pub fn aggregation(
         medians.push(median(&cosines));
     }
     let deep = deep(&means);
-    let positions = (layers - 1).max(1);
-    means.truncate(positions);
-    medians.truncate(positions);
+    let positions = trace.training_layers();
+    let chosen = |values: &[f64]| -> Vec<f64> { positions.iter().map(|&l| values[l]).collect() };
+    let (means, medians) = (chosen(&means), chosen(&medians));
 
     let aggregates = [
         ("mean", "mean", mean(&means)),
@@ -90,8 +90,9 @@ pub fn aggregation(
         deep: deep.map(Number),
         misrepresentation: Number(mean(&means) - median(&means)),
         carried: concentration.as_ref().map(|c| Number(c.share)),
-        carriers: concentration.map_or_else(Vec::new, |c| c.carriers),
-        inside_null: null.map(|null| inside(null, positions)).transpose()?,
+        carriers: concentration
+            .map_or_else(Vec::new, |c| c.carriers.into_iter().map(|i| positions[i]).collect()),
+        inside_null: null.map(|null| inside(null, &positions)).transpose()?,
         values: aggregates.map(Aggregate::from).into(),
     })
 }
@@ -107,14 +108,18 @@ impl From<(&str, &str, f64)> for Aggregate {
 }
 
 /// The positions whose cosine lies inside the null band.
-fn inside(null: &NullCalibration, positions: usize) -> Result<Vec<usize>, Unmeasured> {
-    let Some(layers) = null.per_layer.get(..positions) else {
-        return Err(Unmeasured::Malformed(format!(
-            "the null has {} layers where the network has {positions} block positions",
-            null.per_layer.len()
-        )));
-    };
-    Ok(layers.iter().enumerate().filter(|(_, layer)| layer.inside).map(|(l, _)| l).collect())
+fn inside(null: &NullCalibration, positions: &[usize]) -> Result<Vec<usize>, Unmeasured> {
+    let mut inside = Vec::new();
+    for &l in positions {
+        let Some(layer) = null.per_layer.get(l) else {
+            return Err(Unmeasured::Malformed(format!(
+                "the null has {} layers, and none of number {l}",
+                null.per_layer.len()
+            )));
+        };
+        inside.extend(layer.inside.then_some(l));
+    }
+    Ok(inside)
 }
 
 /// How the credit is spread over block positions.

@@ -9,7 +9,7 @@
 //! the batch size), 1 where the network says the same of every input: in an exploded network a large
 //! cosine, norm or stability can be this shared part alone. A sample under the norm floor 1e-30 has
 //! no direction and stays out of the pairs; a batch of one sample says nothing and stays out.
-//! Project reference §4 (norms), §13; the quantity is ours and published nowhere.
+//! Protocol §4 (norms) and §13; the quantity is ours and published nowhere.
 
 use super::{NORM_FLOOR, Unmeasured, batches, norm};
 use crate::number::Number;

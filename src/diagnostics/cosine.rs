@@ -34,22 +34,31 @@ pub struct Cosine {
     pub n: Vec<usize>,
     /// Samples among them where either norm is under 1e-30 (their cosine is near zero), each layer.
     pub under_floor: Vec<usize>,
+    /// The layers that the aggregate is over, where they are not 0 … L−1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trains: Option<Vec<usize>>,
 }
 
 impl Cosine {
-    /// Γ_0 … Γ_{L−1}, the positions that train a block (Γ_0 alone without blocks).
-    pub fn block_positions(&self) -> &[Number] {
-        match self.per_layer.as_slice() {
-            [blocks @ .., _] if !blocks.is_empty() => blocks,
-            all => all,
+    /// The layers whose credit trains: 0 … L−1 (0 alone without blocks), or those that were said.
+    pub fn positions(&self) -> Vec<usize> {
+        let all = self.per_layer.len();
+        match &self.trains {
+            Some(layers) => layers.iter().copied().filter(|&l| l < all).collect(),
+            None => (0..all.saturating_sub(1).max(all.min(1))).collect(),
         }
+    }
+
+    /// Γ_l at those layers.
+    pub fn block_positions(&self) -> Vec<Number> {
+        self.positions().into_iter().map(|l| self.per_layer[l]).collect()
     }
 }
 
 /// The cosines of credit and reference gradient; the value is the aggregate.
 pub fn cosine(trace: &LayerTrace) -> Measured<Cosine> {
     let batches = batches(trace)?;
-    let mut found = Cosine::default();
+    let mut found = Cosine { trains: trace.credit_trains.clone(), ..Cosine::default() };
     for l in 0..batches[0].hidden.len() {
         let (mut cosines, mut under_floor) = (Vec::new(), 0);
         for batch in &batches {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Protocol §4 (d); arXiv:2606.21126. Matched: same architecture, seed, initialisation and data
-//! order, only that the blocks stay at their initialisation (§2.6). Accuracies are fractions.
+//! order, only that the blocks stay at their initialisation (protocol §2.6). Accuracies are fractions.
 
 use super::{Measured, Measurement, Unmeasured};
 use crate::number::Number;

@@ -52,7 +52,7 @@ pub fn direct_null(
 }
 
 /// e = softmax(logits) − onehot(y): [N, C].
-fn error(logits: &Matrix, labels: &[u32]) -> Matrix {
+pub(crate) fn error(logits: &Matrix, labels: &[u32]) -> Matrix {
     let mut values = Vec::with_capacity(logits.rows() * logits.cols());
     for (row, &label) in logits.iter_rows().zip(labels) {
         let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -1,4 +1,4 @@
-//! The diagnostics of the protocol (arXiv:2606.21126; project reference §4): pure functions of a
+//! The diagnostics of the protocol (arXiv:2606.21126; protocol §4): pure functions of a
 //! [`LayerTrace`], in f64. They measure; `verdict` compares with thresholds and decides.
 //!
 //! | file | quantity | decides? |
@@ -76,6 +76,8 @@ pub enum Unmeasured {
     TooFewBatches(usize),
     /// The arrays contradict each other.
     Malformed(String),
+    /// The evidence that it would stand on contradicts itself: how.
+    Contradicted(String),
 }
 
 impl fmt::Display for Unmeasured {
@@ -101,6 +103,9 @@ impl fmt::Display for Unmeasured {
                 if *n == 1 { "" } else { "es" }
             ),
             Self::Malformed(what) => write!(f, "the trace is malformed: {what}"),
+            Self::Contradicted(check) => {
+                write!(f, "the evidence contradicts itself ({check}), see the reasons")
+            }
         }
     }
 }
@@ -123,13 +128,17 @@ impl Unmeasured {
             Self::NoGradient => Some("the tensors `batch.{k}.g.{l}` of a trace file supply it"),
             Self::NoCredit => Some("the tensors `batch.{k}.a.{l}` of a trace file supply it"),
             Self::TooFewBatches(_) | Self::NoSamples => Some("evaluate more batches"),
-            Self::NoBlocks | Self::NoFeedback | Self::IsBaseline | Self::Malformed(_) => None,
+            Self::NoBlocks
+            | Self::NoFeedback
+            | Self::IsBaseline
+            | Self::Malformed(_)
+            | Self::Contradicted(_) => None,
         }
     }
 }
 
 /// The batches that hold samples, once their shapes are known to agree.
-fn batches(trace: &LayerTrace) -> Result<Vec<&BatchTrace>, Unmeasured> {
+pub(crate) fn batches(trace: &LayerTrace) -> Result<Vec<&BatchTrace>, Unmeasured> {
     let Some(first) = trace.batches.first() else {
         return Err(Unmeasured::NoSamples);
     };
@@ -183,7 +192,7 @@ fn credit(batch: &BatchTrace) -> Result<&[Matrix], Unmeasured> {
 
 /// L2 norm. Squares in f64 hold every f32 (an f32 sum underflows for entries under about 2e-23), not
 /// every f64: entries beyond about 1e±154 are taken over the largest.
-fn norm(row: &[f64]) -> f64 {
+pub(crate) fn norm(row: &[f64]) -> f64 {
     let square: f64 = row.iter().map(|v| v * v).sum();
     if square.is_normal() || square.is_nan() {
         return square.sqrt();
@@ -196,13 +205,13 @@ fn norm(row: &[f64]) -> f64 {
 }
 
 /// Cosine with each norm raised to `floor` first.
-fn floored_cosine(a: &[f64], b: &[f64], floor: f64) -> f64 {
+pub(crate) fn floored_cosine(a: &[f64], b: &[f64], floor: f64) -> f64 {
     cosine_over(a, b, [norm(a).max(floor), norm(b).max(floor)])
 }
 
 /// ⟨a, b⟩ over the product of `lengths`. A NaN that a floor took out of a length is still in the
 /// entries.
-fn cosine_over(a: &[f64], b: &[f64], lengths: [f64; 2]) -> f64 {
+pub(crate) fn cosine_over(a: &[f64], b: &[f64], lengths: [f64; 2]) -> f64 {
     let pairs = || a.iter().zip(b);
     let product = lengths[0] * lengths[1];
     if product.is_finite() {
@@ -255,7 +264,12 @@ pub(crate) mod testing {
     }
 
     pub fn trace(batches: Vec<BatchTrace>) -> LayerTrace {
-        LayerTrace { loss_reduction: Some(LossReduction::Mean), tokens: "single".into(), batches }
+        LayerTrace {
+            loss_reduction: Some(LossReduction::Mean),
+            credit_trains: None,
+            tokens: "single".into(),
+            batches,
+        }
     }
 
     /// A batch with the same matrices as hidden states, gradients and credits.

@@ -11,7 +11,7 @@
 //! controls: the reference gradient (published for BP: +.9965) and a random vector (+.0056). Where
 //! ‖h_l‖ has run away, εv is below the resolution of f32, in which the published ρ was taken: then its
 //! positive control fails. So ρ is measured in f64, and the published one in f32 stands beside it. For isotropic directions the correlation of ⟨a, v⟩ and
-//! ⟨g, v⟩ is cos(a, g) (§13): ρ is the cosine pooled differently, no independent evidence.
+//! ⟨g, v⟩ is cos(a, g) (protocol §13): ρ is the cosine pooled differently, no independent evidence.
 
 use super::{deep, share};
 use crate::number::Number;

@@ -24,7 +24,7 @@ impl Rule for KolenPollack {
         equation: "dx = dy B, ΔB = ΔWᵀ, both with the same decay",
         differs: "the increments are those of the run's update rule, not of plain descent",
         limits: "learns the transpose by sharing increments: a control, not a local rule",
-        proof: "under_kolen_pollack_weight_and_feedback_differ_by_one_factor_less_each_step",
+        proof: "kolen_pollack_brings_feedback_to_the_weights_by_one_factor",
         given: Given::Nowhere,
     };
 

@@ -21,7 +21,7 @@ impl Rule for LayerFa {
         equation: "dx = dy B in the place of dx = dy Wᵀ, for every affine map but the embedding's",
         differs: "skips, norms and activations, which the paper's networks lack, stay exact (as in BioTorch)",
         limits: "under a skip part of the credit is exact, so that a cosine above 0 is no alignment",
-        proof: "a_rule_that_crosses_maps_through_their_own_transposes_is_backpropagation_to_the_bit",
+        proof: "crossing_maps_through_their_own_transposes_is_backpropagation",
         given: Given::Nowhere,
     };
 

@@ -14,8 +14,7 @@ use crate::model::{Draw, Map, Outline, Part, draw_values};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-const PROOF: &str =
-    "a_rule_that_crosses_maps_through_their_own_transposes_is_backpropagation_to_the_bit";
+const PROOF: &str = "crossing_maps_through_their_own_transposes_is_backpropagation";
 
 /// Uniform sign-symmetry.
 pub struct Usf;

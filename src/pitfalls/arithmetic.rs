@@ -11,6 +11,7 @@ fn sample(hidden: &[f64], gradient: &[f64], credit: &[f64]) -> LayerTrace {
     let row = |values: &[f64]| vec![Matrix::new(1, values.len(), values.to_vec())];
     LayerTrace {
         loss_reduction: Some(LossReduction::Mean),
+        credit_trains: None,
         tokens: "single".into(),
         batches: vec![BatchTrace {
             hidden: row(hidden),

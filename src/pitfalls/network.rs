@@ -147,6 +147,6 @@ impl Trained {
 }
 
 fn by_layer(cosine: &Cosine) -> String {
-    let values = cosine.block_positions().iter().enumerate();
+    let values = cosine.block_positions().into_iter().enumerate();
     values.map(|(l, v)| format!("h_{l} {:+.3}", v.0)).collect::<Vec<_>>().join(", ")
 }

@@ -47,8 +47,12 @@ pub fn probe<B: Differentiable>(
     }
     let several = outline(config, data.provenance.classes).has_tokens();
     let tokens = if several { config.measure.word() } else { "single" };
-    let trace =
-        LayerTrace { loss_reduction: Some(LossReduction::Mean), tokens: tokens.into(), batches };
+    let trace = LayerTrace {
+        loss_reduction: Some(LossReduction::Mean),
+        credit_trains: None,
+        tokens: tokens.into(),
+        batches,
+    };
     Ok(Probe { trace, known })
 }
 

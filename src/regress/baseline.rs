@@ -14,11 +14,11 @@
 
 use super::metrics::{Metrics, Value, metrics};
 use super::setting::{Setting, names, setting};
-use super::tolerance::{Kind, Rule};
+use super::tolerance::{ToleranceKind, ToleranceRule};
 use crate::failure::usage;
 use crate::files::write_atomically;
 use crate::study::results::{RunResult, StudyResult};
-use crate::train::run_dir::Status;
+use crate::train::run_dir::RunStatus;
 use crate::unique::unique;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ pub struct Baseline {
     #[serde(deserialize_with = "unique")]
     pub setting: Setting,
     /// The first that names a metric holds for it; a metric that none names must be exact.
-    pub tolerances: Vec<Rule>,
+    pub tolerances: Vec<ToleranceRule>,
     pub runs: Vec<BaselineRun>,
 }
 
@@ -70,8 +70,9 @@ impl Baseline {
     /// # Errors
     /// A usage error if a run is missing, did not finish or was not judged, or a statistical
     /// tolerance has too few seeds.
-    pub fn of(study: &StudyResult, tolerances: Vec<Rule>) -> Result<Self> {
-        let unfit = |run: &&RunResult| run.record.status != Status::Finished || run.audit.is_none();
+    pub fn of(study: &StudyResult, tolerances: Vec<ToleranceRule>) -> Result<Self> {
+        let unfit =
+            |run: &&RunResult| run.record.status != RunStatus::Finished || run.audit.is_none();
         let unfit = study.runs.iter().find(unfit).map(|run| &run.name);
         if let Some(name) = study.missing.first().or(unfit) {
             return Err(usage(format!(
@@ -207,7 +208,7 @@ impl Baseline {
             let lone = pool.iter().find(|(metric, values)| {
                 values.len() < 2
                     && run.metrics.get(**metric).is_some_and(|value| value.number().is_some())
-                    && matches!(self.kind(metric, &run.name), Kind::Statistical(_))
+                    && matches!(self.kind(metric, &run.name), ToleranceKind::Statistical(_))
             });
             if let Some((metric, _)) = lone {
                 return Err(format!(
@@ -221,9 +222,9 @@ impl Baseline {
     }
 
     /// The tolerance of a metric: the first rule that names it, else exact.
-    pub fn kind(&self, metric: &str, run: &str) -> Kind {
+    pub fn kind(&self, metric: &str, run: &str) -> ToleranceKind {
         let rule = self.tolerances.iter().find(|rule| rule.holds_for(metric, run));
-        rule.map_or(Kind::Exact, |rule| rule.kind)
+        rule.map_or(ToleranceKind::Exact, |rule| rule.kind)
     }
 
     /// All keys of a run.
@@ -289,15 +290,15 @@ mod tests {
     use crate::config::Method;
     use crate::study::testing::{Sketch, study};
 
-    fn exact() -> Vec<Rule> {
+    fn exact() -> Vec<ToleranceRule> {
         Vec::new()
     }
 
-    fn statistical() -> Vec<Rule> {
-        vec![Rule {
+    fn statistical() -> Vec<ToleranceRule> {
+        vec![ToleranceRule {
             metrics: vec!["accuracy".into()],
             runs: Vec::new(),
-            kind: Kind::Statistical(0.95),
+            kind: ToleranceKind::Statistical(0.95),
         }]
     }
 
@@ -346,7 +347,7 @@ mod tests {
         results.runs[1].audit = None;
         refused(&results);
         let mut results = sketched(&[1, 2]);
-        results.runs[0].record.status = Status::Interrupted;
+        results.runs[0].record.status = RunStatus::Interrupted;
         refused(&results);
         let mut results = sketched(&[1, 2]);
         results.missing.push("dfa-3".into());

@@ -3,7 +3,7 @@
 use super::baseline::{Baseline, BaselineRun, Pool};
 use super::metrics::{Better, Value, better, metrics};
 use super::setting::{Setting, as_of, incomparable, names, only_what_matters, setting, word};
-use super::tolerance::Kind;
+use super::tolerance::ToleranceKind;
 use crate::failure::usage;
 use crate::study::results::{RunResult, StudyResult};
 use anyhow::Result;
@@ -33,21 +33,21 @@ pub struct Comparison {
 #[derive(Clone, Debug)]
 pub struct RunComparison {
     pub name: String,
-    pub rows: Vec<Row>,
+    pub rows: Vec<MetricRow>,
 }
 
 /// One metric, or one key of the setting (`setting.rms_epsilon`), or the whole run (`run`).
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct MetricRow {
     pub metric: String,
     pub baseline: Option<Value>,
     pub found: Option<Value>,
-    pub tolerance: Kind,
-    pub outcome: Outcome,
+    pub tolerance: ToleranceKind,
+    pub outcome: RowOutcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RowOutcome {
     Within,
     /// Beyond the tolerance, the good way.
     Improved,
@@ -58,7 +58,7 @@ pub enum Outcome {
     New,
 }
 
-impl Outcome {
+impl RowOutcome {
     pub fn word(self) -> &'static str {
         match self {
             Self::Within => "within",
@@ -76,11 +76,11 @@ impl Outcome {
 
 impl Comparison {
     /// All rows, beside the name of their run.
-    pub fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
+    pub fn rows(&self) -> impl Iterator<Item = (&str, &MetricRow)> {
         self.runs.iter().flat_map(|run| run.rows.iter().map(|row| (run.name.as_str(), row)))
     }
 
-    pub fn count(&self, outcome: Outcome) -> usize {
+    pub fn count(&self, outcome: RowOutcome) -> usize {
         self.rows().filter(|(_, row)| row.outcome == outcome).count()
     }
 
@@ -152,7 +152,7 @@ pub fn compare(
                 ignored += 1;
                 continue;
             }
-            _ => vec![whole_run(Outcome::Missing)],
+            _ => vec![whole_run(RowOutcome::Missing)],
         };
         runs.push(RunComparison { name: known.name.clone(), rows });
     }
@@ -162,7 +162,7 @@ pub fn compare(
     }
     for (i, name) in found.into_iter().enumerate() {
         if !partners.contains(&Some(i)) {
-            runs.push(RunComparison { name, rows: vec![whole_run(Outcome::New)] });
+            runs.push(RunComparison { name, rows: vec![whole_run(RowOutcome::New)] });
         }
     }
     Ok(Comparison { name: baseline.name.clone(), runs, notes })
@@ -219,30 +219,35 @@ fn other_backends(baseline: &Baseline, results: &StudyResult) -> Option<String> 
 
 /// The keys that differ, and those that one side does not have. Those that forbid a comparison were
 /// refused, or forced and noted.
-fn setting_rows(known: &Setting, found: &Setting) -> Vec<Row> {
+fn setting_rows(known: &Setting, found: &Setting) -> Vec<MetricRow> {
     let keys = known.keys().chain(found.keys()).filter(|key| incomparable(key).is_none());
     let keys: BTreeSet<&String> = keys.collect();
     let row = |key: &String| {
         let value = |s: &Setting| s.get(key).map(|value| Value::Word(word(value)));
         let outcome = match (known.get(key), found.get(key)) {
             (Some(b), Some(x)) if b == x => return None,
-            (Some(_), Some(_)) => Outcome::Breached,
-            (Some(_), None) => Outcome::Missing,
-            (None, _) => Outcome::New,
+            (Some(_), Some(_)) => RowOutcome::Breached,
+            (Some(_), None) => RowOutcome::Missing,
+            (None, _) => RowOutcome::New,
         };
         let (baseline, found) = (value(known), value(found));
-        Some(Row {
+        Some(MetricRow {
             metric: format!("setting.{key}"),
             baseline,
             found,
-            tolerance: Kind::Exact,
+            tolerance: ToleranceKind::Exact,
             outcome,
         })
     };
     keys.into_iter().filter_map(row).collect()
 }
 
-fn metric_rows(baseline: &Baseline, known: &BaselineRun, pool: &Pool, run: &RunResult) -> Vec<Row> {
+fn metric_rows(
+    baseline: &Baseline,
+    known: &BaselineRun,
+    pool: &Pool,
+    run: &RunResult,
+) -> Vec<MetricRow> {
     let found = metrics(run);
     let all: BTreeSet<&String> = known.metrics.keys().chain(found.keys()).collect();
     let row = |metric: &String| {
@@ -250,10 +255,10 @@ fn metric_rows(baseline: &Baseline, known: &BaselineRun, pool: &Pool, run: &RunR
         let (was, is) = (known.metrics.get(metric), found.get(metric));
         let outcome = match (was, is) {
             (Some(was), Some(is)) => judge(metric, tolerance, was, is, pool),
-            (Some(_), None) => Outcome::Missing,
-            (None, _) => Outcome::New,
+            (Some(_), None) => RowOutcome::Missing,
+            (None, _) => RowOutcome::New,
         };
-        Row {
+        MetricRow {
             metric: metric.clone(),
             baseline: was.cloned(),
             found: is.cloned(),
@@ -264,28 +269,34 @@ fn metric_rows(baseline: &Baseline, known: &BaselineRun, pool: &Pool, run: &RunR
     all.into_iter().map(row).collect()
 }
 
-fn judge(metric: &str, tolerance: Kind, was: &Value, is: &Value, pool: &Pool) -> Outcome {
+fn judge(
+    metric: &str,
+    tolerance: ToleranceKind,
+    was: &Value,
+    is: &Value,
+    pool: &Pool,
+) -> RowOutcome {
     let values = pool.get(metric).map_or(&[][..], Vec::as_slice);
     if tolerance.admits(was, is, values) {
-        return Outcome::Within;
+        return RowOutcome::Within;
     }
-    let (Some(b), Some(x)) = (was.number(), is.number()) else { return Outcome::Breached };
+    let (Some(b), Some(x)) = (was.number(), is.number()) else { return RowOutcome::Breached };
     let improved = match better(metric) {
         Better::Higher => x > b,
         Better::Lower => x < b,
         Better::Neither => false,
     };
     // Training that now ends in an infinity has not improved.
-    if improved && x.is_finite() { Outcome::Improved } else { Outcome::Breached }
+    if improved && x.is_finite() { RowOutcome::Improved } else { RowOutcome::Breached }
 }
 
-fn whole_run(outcome: Outcome) -> Row {
+fn whole_run(outcome: RowOutcome) -> MetricRow {
     let there = |is: bool| is.then(|| Value::Word("there".into()));
-    Row {
+    MetricRow {
         metric: "run".into(),
-        baseline: there(outcome == Outcome::Missing),
-        found: there(outcome == Outcome::New),
-        tolerance: Kind::Exact,
+        baseline: there(outcome == RowOutcome::Missing),
+        found: there(outcome == RowOutcome::New),
+        tolerance: ToleranceKind::Exact,
         outcome,
     }
 }
@@ -294,7 +305,7 @@ fn whole_run(outcome: Outcome) -> Row {
 mod tests {
     use super::*;
     use crate::config::Method;
-    use crate::regress::Rule;
+    use crate::regress::ToleranceRule;
     use crate::study::testing::{Sketch, study};
 
     fn sketch(method: Method, seed: u64) -> Sketch {
@@ -302,11 +313,15 @@ mod tests {
     }
 
     fn baseline(sketches: &[Sketch]) -> Baseline {
-        let all = Rule { metrics: vec!["*".into()], runs: Vec::new(), kind: Kind::Relative(0.01) };
+        let all = ToleranceRule {
+            metrics: vec!["*".into()],
+            runs: Vec::new(),
+            kind: ToleranceKind::Relative(0.01),
+        };
         Baseline::of(&study(sketches), vec![all]).unwrap()
     }
 
-    fn told(comparison: &Comparison, outcome: Outcome) -> Vec<&str> {
+    fn told(comparison: &Comparison, outcome: RowOutcome) -> Vec<&str> {
         let rows = comparison.rows().filter(|(_, row)| row.outcome == outcome);
         rows.map(|(_, row)| row.metric.as_str()).collect()
     }
@@ -317,7 +332,7 @@ mod tests {
         let baseline = baseline(&[bp.clone(), dfa.clone()]);
         let found = compare(&baseline, &study(&[dfa, bp]), Scope::Study, false).unwrap();
         assert!(!found.is_regression());
-        assert_eq!(found.count(Outcome::Within), found.rows().count());
+        assert_eq!(found.count(RowOutcome::Within), found.rows().count());
         assert!(found.notes.is_empty());
     }
 
@@ -326,17 +341,17 @@ mod tests {
         let baseline = baseline(&[sketch(Method::Dfa, 1)]);
         let better = Sketch::audited(Method::Dfa, 1, 0.5, 1.9, 1e-3);
         let found = compare(&baseline, &study(&[better]), Scope::Study, false).unwrap();
-        let improved = told(&found, Outcome::Improved);
+        let improved = told(&found, RowOutcome::Improved);
         let wanted =
             ["accuracy", "depth_utility", "training.test_accuracy", "training.train_accuracy"];
         assert_eq!(improved, wanted);
-        assert!(told(&found, Outcome::Breached).contains(&"growth"));
+        assert!(told(&found, RowOutcome::Breached).contains(&"growth"));
 
         let worse = Sketch::audited(Method::Dfa, 1, 0.3, 2.0, 1e-3);
         let found = compare(&baseline, &study(&[worse]), Scope::Study, false).unwrap();
-        assert!(told(&found, Outcome::Improved).is_empty());
-        assert!(told(&found, Outcome::Breached).contains(&"accuracy"));
-        assert!(told(&found, Outcome::Breached).contains(&"depth_utility.status"));
+        assert!(told(&found, RowOutcome::Improved).is_empty());
+        assert!(told(&found, RowOutcome::Breached).contains(&"accuracy"));
+        assert!(told(&found, RowOutcome::Breached).contains(&"depth_utility.status"));
     }
 
     #[test]
@@ -345,7 +360,7 @@ mod tests {
         let mut results = study(&[sketch(Method::Dfa, 1)]);
         results.runs[0].record.last.as_mut().unwrap().test_loss.0 = f64::NEG_INFINITY;
         let found = compare(&baseline, &results, Scope::Study, false).unwrap();
-        assert_eq!(told(&found, Outcome::Breached), ["training.test_loss"]);
+        assert_eq!(told(&found, RowOutcome::Breached), ["training.test_loss"]);
     }
 
     #[test]
@@ -355,8 +370,8 @@ mod tests {
         // The name of the run tells of it, too.
         changed.iter_mut().for_each(|s| s.config.rms_epsilon = 1e-3);
         let found = compare(&baseline, &study(&changed), Scope::Study, false).unwrap();
-        assert_eq!(told(&found, Outcome::Breached), ["setting.rms_epsilon"; 2]);
-        assert!(told(&found, Outcome::Missing).is_empty());
+        assert_eq!(told(&found, RowOutcome::Breached), ["setting.rms_epsilon"; 2]);
+        assert!(told(&found, RowOutcome::Missing).is_empty());
     }
 
     #[test]
@@ -379,14 +394,14 @@ mod tests {
         let baseline = baseline(&[sketch(Method::Bp, 1), sketch(Method::Dfa, 1)]);
         let one = study(&[sketch(Method::Dfa, 1)]);
         let found = compare(&baseline, &one, Scope::Study, false).unwrap();
-        assert_eq!(told(&found, Outcome::Missing), ["run"]);
+        assert_eq!(told(&found, RowOutcome::Missing), ["run"]);
         let found = compare(&baseline, &one, Scope::Run, false).unwrap();
         assert!(!found.is_regression() && found.runs.len() == 1, "{:?}", found.notes);
         let stranger = study(&[sketch(Method::Fa, 1)]);
         let error = compare(&baseline, &stranger, Scope::Run, false).unwrap_err().to_string();
         assert!(error.contains("no run like \"fa, seed 1\": it has bp, seed 1; dfa"), "{error}");
         let found = compare(&baseline, &stranger, Scope::Study, false).unwrap();
-        assert_eq!(told(&found, Outcome::New), ["run"]);
-        assert_eq!(told(&found, Outcome::Missing), ["run"; 2]);
+        assert_eq!(told(&found, RowOutcome::New), ["run"]);
+        assert_eq!(told(&found, RowOutcome::Missing), ["run"; 2]);
     }
 }

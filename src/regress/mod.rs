@@ -12,7 +12,7 @@ mod setting;
 mod tolerance;
 
 pub use baseline::{Baseline, BaselineRun, MAX_BYTES, SCHEMA};
-pub use compare::{Comparison, Outcome, Row, RunComparison, Scope, compare};
+pub use compare::{Comparison, MetricRow, RowOutcome, RunComparison, Scope, compare};
 pub use metrics::{Metrics, Value, metrics};
 pub use setting::Setting;
-pub use tolerance::{Kind, Rule};
+pub use tolerance::{ToleranceKind, ToleranceRule};

@@ -23,17 +23,17 @@ use std::fmt;
 /// One entry of a baseline's `tolerances`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
-pub struct Rule {
+pub struct ToleranceRule {
     /// Patterns of metrics, in which `*` stands for anything.
     pub metrics: Vec<String>,
     /// Patterns of runs' names; empty for all.
     pub runs: Vec<String>,
-    pub kind: Kind,
+    pub kind: ToleranceKind,
 }
 
 /// A tolerance.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum ToleranceKind {
     Exact,
     Absolute(f64),
     Relative(f64),
@@ -64,7 +64,7 @@ enum KindWord {
     Statistical,
 }
 
-impl TryFrom<Written> for Rule {
+impl TryFrom<Written> for ToleranceRule {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
@@ -73,17 +73,19 @@ impl TryFrom<Written> for Rule {
             return Err("metrics: expected at least one pattern, such as \"cosine.*\"".into());
         }
         let kind = match (kind, by, confidence) {
-            (KindWord::Exact, None, None) => Kind::Exact,
+            (KindWord::Exact, None, None) => ToleranceKind::Exact,
             (KindWord::Exact, ..) => return Err("an exact tolerance has no number".into()),
-            (KindWord::Statistical, None, Some(c)) if 0.0 < c && c < 1.0 => Kind::Statistical(c),
+            (KindWord::Statistical, None, Some(c)) if 0.0 < c && c < 1.0 => {
+                ToleranceKind::Statistical(c)
+            }
             (KindWord::Statistical, ..) => {
                 return Err("a statistical tolerance needs `confidence`, between 0 and 1, and \
                             nothing else"
                     .into());
             }
             (kind, Some(by), None) if by.is_finite() && by >= 0.0 => match kind {
-                KindWord::Absolute => Kind::Absolute(by),
-                _ => Kind::Relative(by),
+                KindWord::Absolute => ToleranceKind::Absolute(by),
+                _ => ToleranceKind::Relative(by),
             },
             _ => {
                 return Err(
@@ -97,19 +99,21 @@ impl TryFrom<Written> for Rule {
     }
 }
 
-impl From<Rule> for Written {
-    fn from(rule: Rule) -> Self {
+impl From<ToleranceRule> for Written {
+    fn from(rule: ToleranceRule) -> Self {
         let (kind, by, confidence) = match rule.kind {
-            Kind::Exact => (KindWord::Exact, None, None),
-            Kind::Absolute(by) => (KindWord::Absolute, Some(by), None),
-            Kind::Relative(by) => (KindWord::Relative, Some(by), None),
-            Kind::Statistical(confidence) => (KindWord::Statistical, None, Some(confidence)),
+            ToleranceKind::Exact => (KindWord::Exact, None, None),
+            ToleranceKind::Absolute(by) => (KindWord::Absolute, Some(by), None),
+            ToleranceKind::Relative(by) => (KindWord::Relative, Some(by), None),
+            ToleranceKind::Statistical(confidence) => {
+                (KindWord::Statistical, None, Some(confidence))
+            }
         };
         Self { metrics: rule.metrics, runs: rule.runs, kind, by, confidence }
     }
 }
 
-impl Rule {
+impl ToleranceRule {
     /// Whether this rule is about the `metric` of the run named `run`.
     pub fn holds_for(&self, metric: &str, run: &str) -> bool {
         self.metrics.iter().any(|pattern| matches(pattern, metric))
@@ -117,7 +121,7 @@ impl Rule {
     }
 }
 
-impl Rule {
+impl ToleranceRule {
     /// What a new baseline gets: room for what rounding does to runs of a few epochs, a hundredfold
     /// of what `configs/regression/README.md` measures; ranks have twentyfold, ρ in f32 tenfold, and
     /// accuracies a few samples of a thousand.
@@ -140,12 +144,12 @@ impl Rule {
             "control.perturbation.*",
         ];
         vec![
-            rule(&["*.threshold", "epochs", "stability.batches"], Kind::Exact),
-            rule(&["accuracy", "training.*_accuracy"], Kind::Absolute(0.002)),
-            rule(&["depth_utility"], Kind::Absolute(0.3)),
-            rule(&["control.perturbation_f32.*"], Kind::Absolute(0.01)),
-            rule(&between_minus_one_and_one, Kind::Absolute(1e-4)),
-            rule(&["*"], Kind::Relative(1e-4)),
+            rule(&["*.threshold", "epochs", "stability.batches"], ToleranceKind::Exact),
+            rule(&["accuracy", "training.*_accuracy"], ToleranceKind::Absolute(0.002)),
+            rule(&["depth_utility"], ToleranceKind::Absolute(0.3)),
+            rule(&["control.perturbation_f32.*"], ToleranceKind::Absolute(0.01)),
+            rule(&between_minus_one_and_one, ToleranceKind::Absolute(1e-4)),
+            rule(&["*"], ToleranceKind::Relative(1e-4)),
         ]
     }
 }
@@ -167,7 +171,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }
 
-impl Kind {
+impl ToleranceKind {
     /// Where a finite value may lie beside the `baseline`'s; `pool` are the values of the baseline's
     /// seeds of the same setting. Bounds that are NaN admit nothing.
     pub fn limits(self, baseline: f64, pool: &[f64]) -> Interval {
@@ -194,7 +198,7 @@ impl Kind {
 }
 
 /// `± 0.01`, `± 0.1 %`, `exact`, `99 % of seeds`.
-impl fmt::Display for Kind {
+impl fmt::Display for ToleranceKind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let percent = |share: f64| Number((share * 1e10).round() / 1e8).0;
         match self {
@@ -214,7 +218,7 @@ mod tests {
         Value::Number(Number(v))
     }
 
-    fn rule(text: &str) -> Result<Rule, String> {
+    fn rule(text: &str) -> Result<ToleranceRule, String> {
         serde_json::from_str(text).map_err(|e| e.to_string())
     }
 
@@ -242,15 +246,24 @@ mod tests {
 
     #[test]
     fn each_kind_admits_up_to_its_limit_and_no_more() {
-        let admits = |kind: Kind, b: f64, x: f64| kind.admits(&number(b), &number(x), &[]);
-        assert!(admits(Kind::Exact, 0.1, 0.1) && !admits(Kind::Exact, 0.1, 0.1000001));
-        assert!(admits(Kind::Absolute(0.5), 1.0, 1.5) && !admits(Kind::Absolute(0.5), 1.0, 1.51));
+        let admits = |kind: ToleranceKind, b: f64, x: f64| kind.admits(&number(b), &number(x), &[]);
         assert!(
-            admits(Kind::Relative(0.5), -2.0, -3.0) && !admits(Kind::Relative(0.5), -2.0, -3.1)
+            admits(ToleranceKind::Exact, 0.1, 0.1) && !admits(ToleranceKind::Exact, 0.1, 0.1000001)
         );
-        assert!(admits(Kind::Relative(0.5), 0.0, 0.0) && !admits(Kind::Relative(0.5), 0.0, 1e-9));
+        assert!(
+            admits(ToleranceKind::Absolute(0.5), 1.0, 1.5)
+                && !admits(ToleranceKind::Absolute(0.5), 1.0, 1.51)
+        );
+        assert!(
+            admits(ToleranceKind::Relative(0.5), -2.0, -3.0)
+                && !admits(ToleranceKind::Relative(0.5), -2.0, -3.1)
+        );
+        assert!(
+            admits(ToleranceKind::Relative(0.5), 0.0, 0.0)
+                && !admits(ToleranceKind::Relative(0.5), 0.0, 1e-9)
+        );
         // 2 ± 4.968 from the seeds 1, 2 and 3, whichever of them is asked about.
-        let kind = Kind::Statistical(0.95);
+        let kind = ToleranceKind::Statistical(0.95);
         let admits = |x: f64| kind.admits(&number(1.0), &number(x), &[1.0, 2.0, 3.0]);
         assert!(admits(6.96) && admits(-2.96) && !admits(6.97) && !admits(-2.97));
         assert!(!kind.admits(&number(1.0), &number(1.0), &[1.0]), "one seed admits nothing");
@@ -259,9 +272,12 @@ mod tests {
     #[test]
     fn what_is_not_finite_passes_as_what_it_is_alone() {
         let (nan, inf) = (number(f64::NAN), number(f64::INFINITY));
-        for kind in
-            [Kind::Exact, Kind::Absolute(1e300), Kind::Relative(1.0), Kind::Statistical(0.9)]
-        {
+        for kind in [
+            ToleranceKind::Exact,
+            ToleranceKind::Absolute(1e300),
+            ToleranceKind::Relative(1.0),
+            ToleranceKind::Statistical(0.9),
+        ] {
             assert!(kind.admits(&nan, &nan, &[]) && kind.admits(&inf, &inf, &[]));
             for (b, x) in [(&nan, &inf), (&inf, &nan), (&inf, &number(-f64::INFINITY))] {
                 assert!(!kind.admits(b, x, &[1.0, 2.0]));
@@ -273,15 +289,15 @@ mod tests {
         }
         // A seed that exploded leaves nothing to hold the others against.
         let pool = [1.0, f64::INFINITY];
-        assert!(!Kind::Statistical(0.9).admits(&number(1.0), &number(1.0), &pool));
+        assert!(!ToleranceKind::Statistical(0.9).admits(&number(1.0), &number(1.0), &pool));
     }
 
     #[test]
     fn words_pass_where_they_are_the_same() {
         let word = |w: &str| Value::Word(w.into());
-        assert!(Kind::Relative(9.0).admits(&word("passed"), &word("passed"), &[]));
-        assert!(!Kind::Relative(9.0).admits(&word("passed"), &word("fired"), &[]));
-        assert!(!Kind::Relative(9.0).admits(&word("passed"), &number(1.0), &[]));
+        assert!(ToleranceKind::Relative(9.0).admits(&word("passed"), &word("passed"), &[]));
+        assert!(!ToleranceKind::Relative(9.0).admits(&word("passed"), &word("fired"), &[]));
+        assert!(!ToleranceKind::Relative(9.0).admits(&word("passed"), &number(1.0), &[]));
     }
 
     #[test]

@@ -1,105 +1,52 @@
-//! JUnit's elements: cases with one outcome each, in suites whose counts are those of their cases.
+//! What the JUnit reports of studies and of comparisons share.
 
-use super::xml::Element;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use std::time::Duration;
 
-/// How a case ended.
-pub(super) enum Outcome {
-    Passed,
-    /// The message is one line, the text all that is said.
-    Failed {
-        kind: &'static str,
-        message: String,
-        text: String,
-    },
-    /// And why.
-    Skipped(String),
-    /// The kind and the message.
-    Broken(&'static str, String),
+/// The message is one line, the text all that is said.
+pub(super) fn failed(kind: &str, message: String, text: String) -> TestCaseStatus {
+    let mut status = broken(NonSuccessKind::Failure, kind, message);
+    status.set_description(text);
+    status
 }
 
-pub(super) struct Case {
-    pub name: String,
-    pub seconds: f64,
-    pub outcome: Outcome,
+/// A case that could not be decided.
+pub(super) fn error(kind: &str, message: String) -> TestCaseStatus {
+    broken(NonSuccessKind::Error, kind, message)
 }
 
-/// Cases under one name.
-pub(super) struct Suite {
-    element: Element,
-    counts: Counts,
+fn broken(what: NonSuccessKind, kind: &str, message: String) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(what);
+    status.set_type(kind).set_message(message);
+    status
 }
 
-#[derive(Default)]
-struct Counts {
-    tests: usize,
-    failures: usize,
-    errors: usize,
-    skipped: usize,
+/// And why.
+pub(super) fn skipped(why: impl Into<String>) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(why.into());
+    status
 }
 
-/// The whole file.
-pub(super) fn document(name: &str, suites: Vec<Suite>) -> String {
-    let total = suites.iter().fold(Counts::default(), |sum, suite| sum.plus(&suite.counts));
-    let root = total.onto(Element::new("testsuites").with("name", name));
-    let root = root.all(suites.into_iter().map(|suite| suite.element));
-    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{root}\n")
+/// A case that took so many seconds.
+pub(super) fn case(name: String, seconds: f64, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_time(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    case
 }
 
-impl Suite {
-    /// `of` is what the suite belongs to, such as a study.
-    pub fn new(of: &str, name: &str, cases: Vec<Case>) -> Self {
-        let counts = Counts::of(&cases);
-        let class = format!("{of}.{name}");
-        let suite = counts.onto(Element::new("testsuite").with("name", name));
-        let element = suite.all(cases.into_iter().map(|case| case.element(&class)));
-        Self { element, counts }
-    }
-}
-
-impl Case {
-    fn element(self, class: &str) -> Element {
-        let case = Element::new("testcase")
-            .with("classname", class)
-            .with("name", self.name)
-            .with("time", format!("{:.3}", self.seconds));
-        match self.outcome {
-            Outcome::Passed => case,
-            Outcome::Failed { kind, message, text } => case.add(
-                Element::new("failure").with("type", kind).with("message", message).text(text),
-            ),
-            Outcome::Skipped(why) => case.add(Element::new("skipped").with("message", why)),
-            Outcome::Broken(kind, message) => {
-                case.add(Element::new("error").with("type", kind).with("message", message))
-            }
-        }
-    }
-}
-
-impl Counts {
-    fn of(cases: &[Case]) -> Self {
-        let count = |test: fn(&Outcome) -> bool| cases.iter().filter(|c| test(&c.outcome)).count();
-        Self {
-            tests: cases.len(),
-            failures: count(|o| matches!(o, Outcome::Failed { .. })),
-            errors: count(|o| matches!(o, Outcome::Broken(..))),
-            skipped: count(|o| matches!(o, Outcome::Skipped(_))),
-        }
-    }
-
-    fn plus(self, other: &Self) -> Self {
-        Self {
-            tests: self.tests + other.tests,
-            failures: self.failures + other.failures,
-            errors: self.errors + other.errors,
-            skipped: self.skipped + other.skipped,
-        }
-    }
-
-    fn onto(&self, element: Element) -> Element {
-        element
-            .with("tests", self.tests)
-            .with("failures", self.failures)
-            .with("errors", self.errors)
-            .with("skipped", self.skipped)
-    }
+/// Adds cases under one name; `report` says what the suite belongs to.
+pub(super) fn add_suite(
+    report: &mut Report,
+    name: &str,
+    cases: impl IntoIterator<Item = TestCase>,
+) {
+    let of = report.name.as_ref().map_or("", |of| of.as_str());
+    let class = format!("{of}.{name}");
+    let mut suite = TestSuite::new(name);
+    suite.add_test_cases(cases.into_iter().map(|mut case| {
+        case.set_classname(class.as_str());
+        case
+    }));
+    report.add_test_suite(suite);
 }

@@ -10,7 +10,7 @@
 //! | `depth_utility` | percentage points |
 //! | `*_status` | `passed`, `fired`, `inconclusive`, `not evaluated` |
 //! | `cosine cosine_interpretable cosine_per_layer` | aggregate; whether the reference carries it; layers 0 … L joined by `;` |
-//! | `verdict` | `trustworthy`, `walked back`, `inconclusive` |
+//! | `verdict` | `trustworthy`, `walked back`, `inconclusive`, `baseline` |
 //!
 //! A value that was not measured is an empty cell; one that is not finite is `nan`, `inf`, `-inf`.
 

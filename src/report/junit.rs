@@ -8,64 +8,65 @@
 //! | training failed, diverged or was interrupted, or the run was not audited | error |
 //! | training goes on or has not begun | skipped |
 
-use super::cases::{Case, Outcome, Suite, document};
-use super::content::{Content, Group, standing, state};
+use super::cases::{add_suite, case, error, failed, skipped};
+use super::content::{Content, standing, state};
 use crate::study::results::{RunResult, StudyResult};
 use crate::verdict::{Audit, Finding, Status, plain, short};
+use anyhow::Result;
+use quick_junit::{Report, TestCase, TestCaseStatus};
 
 /// The document.
-pub fn write(study: &StudyResult) -> String {
+///
+/// # Errors
+/// If it cannot be written as text, as none is known to be.
+pub fn write(study: &StudyResult) -> Result<String> {
     let content = Content::of(study);
-    let mut suites: Vec<Suite> =
-        content.groups.iter().map(|group| suite(content.name, group)).collect();
-    if !content.missing.is_empty() {
-        let cases = content.missing.iter().map(|name| Case {
-            name: format!("{name}: training"),
-            seconds: 0.0,
-            outcome: Outcome::Skipped("not begun".into()),
-        });
-        suites.push(Suite::new(content.name, "not begun", cases.collect()));
+    let mut report = Report::new(content.name);
+    for group in &content.groups {
+        let cases = group.runs.iter().flat_map(|run| cases(run, group.is_baseline));
+        add_suite(&mut report, &group.name, cases);
     }
-    document(content.name, suites)
+    if !content.missing.is_empty() {
+        let missing = content.missing.iter();
+        let cases = missing.map(|name| case(training(name), 0.0, skipped("not begun")));
+        add_suite(&mut report, "not begun", cases);
+    }
+    Ok(report.to_string()?)
 }
 
-fn suite(study: &str, group: &Group) -> Suite {
-    let cases = group.runs.iter().flat_map(|run| cases(run, group.is_baseline)).collect();
-    Suite::new(study, &group.name, cases)
+fn training(run: &str) -> String {
+    format!("{run}: training")
 }
 
-fn cases(run: &RunResult, is_baseline: bool) -> Vec<Case> {
+fn cases(run: &RunResult, is_baseline: bool) -> Vec<TestCase> {
     let seconds: f64 = run.metrics.iter().map(|m| m.seconds.0).filter(|s| s.is_finite()).sum();
-    let training = match standing(run) {
-        "finished" => Outcome::Passed,
-        "running" => Outcome::Skipped(state(run)),
-        kind => Outcome::Broken(kind, state(run)),
+    let trained = match standing(run) {
+        "finished" => TestCaseStatus::success(),
+        "running" => skipped(state(run)),
+        kind => error(kind, state(run)),
     };
-    let mut cases =
-        vec![Case { name: format!("{}: training", run.name), seconds, outcome: training }];
     let judged: [(&str, Judge); 3] = [
         ("growth", |a| judge(a, &a.diagnostics.growth, "scale", "above")),
         ("reference", |a| judge(a, &a.diagnostics.reference, "reference", "below")),
         ("depth utility", |a| judge(a, &a.diagnostics.depth_utility, "depth utility", "below")),
     ];
-    cases.extend(judged.into_iter().map(|(name, judge)| Case {
-        name: format!("{}: {name}", run.name),
-        seconds: 0.0,
-        outcome: match &run.audit {
-            None => Outcome::Skipped(format!("not evaluated: {}", state(run))),
-            Some(_) if is_baseline => Outcome::Skipped("a baseline: no verdict is due".into()),
+    let judged = judged.into_iter().map(|(name, judge)| {
+        let status = match &run.audit {
+            None => skipped(format!("not evaluated: {}", state(run))),
+            Some(_) if is_baseline => skipped("a baseline: no verdict is due"),
             Some(audit) => judge(audit),
-        },
-    }));
-    cases
+        };
+        case(format!("{}: {name}", run.name), 0.0, status)
+    });
+    std::iter::once(case(training(&run.name), seconds, trained)).chain(judged).collect()
 }
 
-type Judge = fn(&Audit) -> Outcome;
+type Judge = fn(&Audit) -> TestCaseStatus;
 
 /// `topic` is what the head of the reason names, `side` where a firing value lies.
-fn judge<D>(audit: &Audit, found: &Finding<D>, topic: &str, side: &str) -> Outcome {
+fn judge<D>(audit: &Audit, found: &Finding<D>, topic: &str, side: &str) -> TestCaseStatus {
     match found.status {
-        Status::Passed => Outcome::Passed,
+        Status::Passed => TestCaseStatus::success(),
         Status::Fired => {
             let named = |reason: &&String| {
                 let head = reason.split(':').next().unwrap_or_default();
@@ -75,9 +76,9 @@ fn judge<D>(audit: &Audit, found: &Finding<D>, topic: &str, side: &str) -> Outco
                 let value = found.value.map_or(f64::NAN, |v| v.0);
                 format!("{} is {side} {}.", short(value), plain(found.threshold.0))
             });
-            Outcome::Failed { kind: "fired", message, text: audit.reasons.join("\n") }
+            failed("fired", message, audit.reasons.join("\n"))
         }
-        Status::Inconclusive | Status::NotEvaluated => Outcome::Skipped(format!(
+        Status::Inconclusive | Status::NotEvaluated => skipped(format!(
             "{}: {}",
             found.status,
             found.reason.as_deref().unwrap_or("no reason was recorded")
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn the_counts_are_those_of_the_cases() {
         for study in [study(), troubled(), empty()] {
-            let text = write(&study);
+            let text = write(&study).unwrap();
             let document = Document::parse(&text).unwrap();
             let counted = |n: &Node| n.has_tag_name("testsuite") || n.has_tag_name("testsuites");
             for node in document.descendants().filter(counted) {
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_fires_fails_with_its_reason_and_a_baseline_never_does() {
-        let text = write(&study());
+        let text = write(&study()).unwrap();
         let document = Document::parse(&text).unwrap();
         let numbers = |name| {
             let suite = suite(&document, name);
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_run_that_broke_is_an_error_and_one_that_goes_on_is_skipped() {
-        let text = write(&troubled());
+        let text = write(&troubled()).unwrap();
         let document = Document::parse(&text).unwrap();
         let bp = suite(&document, "bp");
         let kinds: Vec<_> = bp

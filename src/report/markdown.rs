@@ -21,7 +21,9 @@ pub fn write(study: &StudyResult, extras: &[Panel]) -> String {
         content::thresholds(&content),
         content::verdicts(&content),
         content::unfinished(&content),
+        content::evidence(&content),
         content::cosines(&content),
+        content::credit(&content),
         content::norms(&content),
         content::accuracies(&content),
     ];
@@ -172,6 +174,7 @@ mod tests {
             "Not evaluated for bp: backpropagation has no feedback to draw.",
             "### dfa: walked back",
             "Fires: growth (3 of 3 seeds), reference (3 of 3 seeds) and depth utility",
+            concat!("| Tool | fa-audit ", env!("CARGO_PKG_VERSION"), " |"),
             "| Data SHA-256 |",
             "None: every run finished",
         ] {

@@ -5,7 +5,7 @@ use super::content::{Content, Group};
 use crate::config::Config;
 use crate::stats::{Interval, Summary};
 use crate::study::results::{RunResult, StudyResult};
-use crate::train::run_dir::{self, Divergence, EpochMetrics, Provenance};
+use crate::train::run_dir::{Divergence, EpochMetrics, Provenance, RunStatus};
 use crate::verdict::seeds::Pooled;
 use crate::verdict::{Audit, Decision, MethodSummary, Status, Thresholds};
 use anyhow::Result;
@@ -24,7 +24,7 @@ pub fn write(study: &StudyResult) -> Result<String> {
         name: &study.name,
         runs: study.runs.iter().map(Run::of).collect(),
         missing: &study.missing,
-        methods: content.groups.iter().map(Method::of).collect(),
+        methods: content.groups.iter().map(MethodOverSeeds::of).collect(),
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
@@ -36,13 +36,13 @@ struct Document<'a> {
     runs: Vec<Run<'a>>,
     /// The directories of runs that were planned and not begun.
     missing: &'a [String],
-    methods: Vec<Method<'a>>,
+    methods: Vec<MethodOverSeeds<'a>>,
 }
 
 #[derive(Serialize)]
 struct Run<'a> {
     name: &'a str,
-    status: run_dir::Status,
+    status: RunStatus,
     epoch: usize,
     error: &'a Option<String>,
     diverged: &'a Option<Divergence>,
@@ -71,7 +71,7 @@ impl<'a> Run<'a> {
 
 /// A method over its seeds.
 #[derive(Serialize)]
-struct Method<'a> {
+struct MethodOverSeeds<'a> {
     /// Unique in the study.
     name: &'a str,
     baseline: bool,
@@ -116,7 +116,7 @@ struct Pool {
     value: Option<Summary>,
 }
 
-impl<'a> Method<'a> {
+impl<'a> MethodOverSeeds<'a> {
     fn of(group: &'a Group) -> Self {
         let pools = |s: &'a MethodSummary| Pools {
             label: &s.label,

@@ -1,4 +1,4 @@
-//! Made-up studies: the runs of protocol.md §6 and §9 over three seeds with controls and epochs,
+//! Made-up studies: the runs of protocol §6 and §9 over three seeds with controls and epochs,
 //! and one in which everything goes wrong.
 
 use crate::config::{Arch, Base, Config, Method};
@@ -16,8 +16,9 @@ use crate::diagnostics::shadow::{Shadow, ShadowLayer};
 use crate::number::{Number, numbers};
 use crate::stats::{mean, median};
 use crate::study::results::{RunResult, StudyResult};
+use crate::train::lifecycle::TOOL;
 use crate::train::run_dir::{
-    Divergence, EpochMetrics, Matmul, Provenance, RUN_SCHEMA, RunRecord, Status,
+    Divergence, EpochMetrics, Matmul, Provenance, RUN_SCHEMA, RunRecord, RunStatus,
 };
 use crate::verdict::testing::{Specimen, published};
 
@@ -65,14 +66,14 @@ fn run(specimen: &Specimen, config: Config, controls: bool) -> RunResult {
     audit.run.method = config.method.to_string();
     audit.controls = controls.then(|| self::controls(&specimen, &name));
     let metrics = metrics(&specimen, &name);
-    let record = record(config, Status::Finished, metrics.last().cloned());
+    let record = record(config, RunStatus::Finished, metrics.last().cloned());
     RunResult { name, record, metrics, audit: Some(audit) }
 }
 
-fn record(config: Config, status: Status, last: Option<EpochMetrics>) -> RunRecord {
+fn record(config: Config, status: RunStatus, last: Option<EpochMetrics>) -> RunRecord {
     let feedback = config.method != Method::Bp;
     let provenance = Provenance {
-        tool: "0.1.0".into(),
+        tool: TOOL.into(),
         git_revision: "7bd79264c1f5a0d3c8a1b7a58d1d9a3b52f04e11".into(),
         burn: "0.21.0".into(),
         backend: "flex".into(),
@@ -95,7 +96,7 @@ fn record(config: Config, status: Status, last: Option<EpochMetrics>) -> RunReco
         parameters: 1_318_154,
         command_line: ["fa-audit", "audit", "resmlp-30.toml"].map(Into::into).into(),
         start: "2026-11-20T08:00:00Z".into(),
-        end: (status == Status::Finished).then(|| "2026-11-20T08:14:31Z".into()),
+        end: (status == RunStatus::Finished).then(|| "2026-11-20T08:14:31Z".into()),
     };
     RunRecord {
         schema: RUN_SCHEMA.into(),
@@ -321,7 +322,7 @@ pub fn troubled() -> StudyResult {
         run.record = record(run.record.config, status, run.metrics.last().cloned());
         RunResult { audit: None, ..run }
     };
-    let mut failed = stopped(2, Status::Failed, 0);
+    let mut failed = stopped(2, RunStatus::Failed, 0);
     failed.record.error = Some("CUDA error: \u{1b}[31mout of memory\u{1b}[0m <\"&'> | gone".into());
     let exploded = Specimen {
         hidden: vec![8.0, 1e20, f32::INFINITY, f32::NAN, f32::NAN],
@@ -343,8 +344,8 @@ pub fn troubled() -> StudyResult {
         runs: vec![
             fresh(1),
             failed,
-            stopped(3, Status::Interrupted, 12),
-            stopped(4, Status::Running, 5),
+            stopped(3, RunStatus::Interrupted, 12),
+            stopped(4, RunStatus::Running, 5),
             diverged,
             hostile,
         ],

@@ -6,9 +6,9 @@ use super::results::{RunResult, StudyResult};
 use crate::failure::usage;
 use crate::files::{absolute, entries, exists, is_absence, read_text, write_atomically};
 use crate::shown;
-use crate::train::run_dir::{RunDir, Status};
+use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
 use crate::verdict::Audit;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -169,12 +169,37 @@ fn read_run(name: String, dir: &RunDir) -> Result<RunResult> {
     let path = dir.path().join("verdict.json");
     let audit = match read_text(&path) {
         // A verdict from before the run was trained again.
-        Ok(_) if record.status != Status::Finished => None,
-        Ok(text) => Some(Audit::read(&text).with_context(|| path.display().to_string())?),
+        Ok(_) if record.status != RunStatus::Finished => None,
+        Ok(text) => {
+            let audit = Audit::read(&text).with_context(|| path.display().to_string())?;
+            belongs(&audit, &record).with_context(|| path.display().to_string())?;
+            Some(audit)
+        }
         Err(e) if is_absence(&e) => None,
         Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
     };
     Ok(RunResult { name, record, metrics, audit })
+}
+
+/// Whether the verdict in a run's directory is the run's.
+///
+/// # Errors
+/// Says of which other run it is.
+fn belongs(audit: &Audit, record: &RunRecord) -> Result<()> {
+    let (found, config) = (&audit.run, &record.config);
+    let words = |method: &str, arch: &str, dataset: &str, seed: Option<u64>| {
+        let seed = seed.map_or("–".into(), |seed| seed.to_string());
+        format!("{method} on {arch}, {dataset}, seed {seed}")
+    };
+    let of = words(&found.method, &found.arch, &found.dataset, found.seed);
+    let (method, arch) = (config.method.to_string(), config.arch.to_string());
+    let run = words(&method, &arch, config.dataset.name(), Some(config.seed));
+    ensure!(
+        of == run,
+        "this verdict is of another run ({of}) than the one beside it ({run}): diagnose its checkpoint \
+         again"
+    );
+    Ok(())
 }
 
 #[cfg(test)]

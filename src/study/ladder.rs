@@ -11,15 +11,14 @@ use super::results::{RunResult, StudyResult};
 use crate::config::{Config, Method};
 use crate::number::Number;
 use crate::stats::Summary;
-use crate::train::run_dir::Status;
-use crate::verdict::seeds::{Setting, by_setting};
+use crate::train::run_dir::RunStatus;
+use crate::verdict::seeds::{MethodSetting, by_setting};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The ladders of a study: of each method that has runs with some of its blocks frozen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ladders {
-    pub study: String,
     pub ladders: Vec<Ladder>,
 }
 
@@ -28,7 +27,7 @@ pub struct Ladders {
 pub struct Ladder {
     /// The label is that of the run with all blocks trained.
     #[serde(flatten)]
-    pub setting: Setting,
+    pub setting: MethodSetting,
     /// Blocks L.
     pub depth: usize,
     /// Those that are there, k rising.
@@ -57,13 +56,12 @@ pub struct Rung {
 /// The ladders of `study`; none where no run has frozen blocks.
 pub fn ladders(study: &StudyResult) -> Ladders {
     let climbing = study.runs.iter().filter(|run| !run.record.config.is_baseline());
-    let groups = by_setting(climbing, |run| Setting {
+    let groups = by_setting(climbing, |run| MethodSetting {
         label: Config { frozen_blocks: 0, ..run.record.config.clone() }.label(),
         ..setting(run)
     });
     let has_rungs = |runs: &[&RunResult]| runs.iter().any(|r| r.record.config.frozen_blocks > 0);
     Ladders {
-        study: study.name.clone(),
         ladders: groups
             .into_iter()
             .filter(|(_, runs)| has_rungs(runs))
@@ -72,7 +70,7 @@ pub fn ladders(study: &StudyResult) -> Ladders {
     }
 }
 
-fn ladder(setting: Setting, runs: &[&RunResult], study: &StudyResult) -> Ladder {
+fn ladder(setting: MethodSetting, runs: &[&RunResult], study: &StudyResult) -> Ladder {
     let depth = runs[0].record.config.depth;
     let mut by_trained: BTreeMap<usize, Vec<&RunResult>> = BTreeMap::new();
     for run in runs {
@@ -133,7 +131,7 @@ fn rung(trained_blocks: usize, runs: &[&RunResult]) -> Option<Rung> {
 
 /// Of a finished run: its audit's, or the last epoch's.
 fn final_accuracy(run: &RunResult) -> Option<Number> {
-    if run.record.status != Status::Finished {
+    if run.record.status != RunStatus::Finished {
         return None;
     }
     let last = run.record.last.as_ref().map(|m| m.test_accuracy);
@@ -286,7 +284,7 @@ mod tests {
     #[test]
     fn a_run_that_did_not_finish_is_named_and_a_missing_audit_is_no_loss() {
         let mut failed = run(Method::Bp, 2, 2, 0.9);
-        failed.status = Status::Failed;
+        failed.status = RunStatus::Failed;
         let runs = [run(Method::Bp, 2, 1, 0.5), failed, run(Method::Bp, 4, 1, 0.6)];
         let mut study = study(&runs);
         study.runs[0].audit = None;

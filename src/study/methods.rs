@@ -1,14 +1,14 @@
 //! A study's runs, put together as seeds of one method.
 
 use super::results::{RunResult, StudyResult};
-use crate::verdict::seeds::{Setting, by_setting, pool};
+use crate::verdict::seeds::{MethodSetting, by_setting, pool};
 use crate::verdict::{Audit, MethodSummary};
 
 /// The runs that differ in nothing but their seed.
 pub struct MethodRuns<'a> {
     /// The label, with network and data where the study has it more than once.
     pub name: String,
-    pub setting: Setting,
+    pub setting: MethodSetting,
     pub is_baseline: bool,
     /// At least one, in the order of the study.
     pub runs: Vec<&'a RunResult>,
@@ -17,8 +17,8 @@ pub struct MethodRuns<'a> {
 /// The methods of a study, in the order of their first runs.
 pub fn methods(study: &StudyResult) -> Vec<MethodRuns<'_>> {
     let groups = by_setting(&study.runs, |run| setting(run));
-    let named = |setting: &Setting| {
-        let Setting { label, arch, dataset, data_source, .. } = setting;
+    let named = |setting: &MethodSetting| {
+        let MethodSetting { label, arch, dataset, data_source, .. } = setting;
         match groups.iter().filter(|(other, _)| other.label == *label).count() {
             1 => label.clone(),
             _ => format!("{label} ({arch}, {dataset} {data_source})"),
@@ -37,9 +37,9 @@ pub fn methods(study: &StudyResult) -> Vec<MethodRuns<'_>> {
 }
 
 /// As the audit of the run has it, and there for runs without one.
-pub fn setting(run: &RunResult) -> Setting {
+pub fn setting(run: &RunResult) -> MethodSetting {
     let config = &run.record.config;
-    Setting {
+    MethodSetting {
         label: config.label(),
         arch: config.arch.to_string(),
         dataset: config.dataset.name().into(),

@@ -26,7 +26,7 @@ pub use estimate::Estimator;
 pub use grid::Study;
 pub use listing::listing;
 pub use plan::{PlannedRun, Shard, State, plan};
-pub use progress::{Display, Show, judging};
+pub use progress::{Display, ShownProgress, judging};
 pub use workers::{Failure, train_missing};
 
 /// The demonstration study: `fa-audit audit` without a file.

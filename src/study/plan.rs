@@ -4,7 +4,7 @@ use super::grid::Study;
 use crate::config::Config;
 use crate::failure::usage;
 use crate::train::lock::Lock;
-use crate::train::run_dir::{RunDir, RunRecord, Status};
+use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
 use anyhow::Result;
 use std::path::Path;
 use std::str::FromStr;
@@ -72,7 +72,7 @@ impl<'a> PlannedRun<'a> {
     /// # Errors
     /// As [`RunDir::record`].
     pub fn finished(&self) -> Result<Option<RunRecord>> {
-        Ok(self.dir.record()?.filter(|record| record.status == Status::Finished))
+        Ok(self.dir.record()?.filter(|record| record.status == RunStatus::Finished))
     }
 
     /// # Errors
@@ -87,7 +87,7 @@ impl<'a> PlannedRun<'a> {
     /// Names the file of the run that cannot be read.
     pub fn state(&self) -> Result<State> {
         let record = self.dir.record()?;
-        if let Some(RunRecord { status: Status::Finished, diverged, .. }) = record {
+        if let Some(RunRecord { status: RunStatus::Finished, diverged, .. }) = record {
             return Ok(State::Finished { diverged: diverged.map(|d| d.epoch) });
         }
         // The record's own count is of the worker's last end.
@@ -96,7 +96,7 @@ impl<'a> PlannedRun<'a> {
             return Ok(State::Training { epoch });
         }
         Ok(match record {
-            Some(RunRecord { status: Status::Failed, error, .. }) => {
+            Some(RunRecord { status: RunStatus::Failed, error, .. }) => {
                 State::Failed { epoch, message: error.unwrap_or_default() }
             }
             Some(_) => State::Interrupted { epoch },

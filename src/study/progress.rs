@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 
 /// What a person wants to see.
 #[derive(Clone, Copy, Debug)]
-pub struct Show {
+pub struct ShownProgress {
     /// Messages, and a line for each run that ends.
     pub messages: bool,
     /// The moving display, on a terminal.
     pub display: bool,
 }
 
-impl Show {
+impl ShownProgress {
     fn target(self) -> ProgressDrawTarget {
         if self.messages && self.display && std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -32,7 +32,7 @@ impl Show {
 }
 
 /// A bar that counts the audits of `runs`.
-pub fn judging(runs: usize, show: Show) -> ProgressBar {
+pub fn judging(runs: usize, show: ShownProgress) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(runs as u64), show.target());
     bar.set_style(style("[{bar:24}] {pos}/{len} runs judged"));
     bar
@@ -46,7 +46,7 @@ pub struct Display<'a> {
     entries: Vec<Entry<'a>>,
     estimator: Estimator,
     workers: usize,
-    show: Show,
+    show: ShownProgress,
     lines: MultiProgress,
     study: ProgressBar,
     looked: Option<Instant>,
@@ -78,7 +78,7 @@ impl<'a> Display<'a> {
         runs: &[&'a PlannedRun<'a>],
         estimator: Estimator,
         workers: usize,
-        show: Show,
+        show: ShownProgress,
     ) -> Result<Self> {
         let lines = MultiProgress::with_draw_target(show.target());
         let total: usize = runs.iter().map(|run| run.config.epochs).sum();

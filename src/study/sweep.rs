@@ -22,7 +22,6 @@ const PER_DECADE: i32 = 4;
 /// The threshold sweep of a study.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {
-    pub study: String,
     /// The methods with an audit, without baselines.
     pub methods: Vec<String>,
     pub growth: DiagnosticSweep,
@@ -84,12 +83,11 @@ pub struct Separation {
 
 /// Sweeps the three thresholds that decide.
 pub fn sweep(study: &StudyResult) -> Sweep {
-    let audited: Vec<Method> =
-        methods(study).iter().filter(|m| !m.is_baseline).filter_map(Method::of).collect();
+    let audited: Vec<SweptMethod> =
+        methods(study).iter().filter(|m| !m.is_baseline).filter_map(SweptMethod::of).collect();
     let used = audited.first().map_or_else(Thresholds::default, |m| m.summary.thresholds);
     let [growth, reference, _, depth_utility] = CALIBRATIONS.map(|c| c.threshold);
     Sweep {
-        study: study.name.clone(),
         methods: audited.iter().map(|m| m.name.clone()).collect(),
         growth: GROWTH.sweep(&audited, &log_grid(growth), growth, used.growth),
         reference: REFERENCE.sweep(&audited, &log_grid(reference), reference, used.reference),
@@ -109,13 +107,13 @@ fn log_grid(centre: f64) -> Vec<f64> {
     (-PER_DECADE..=PER_DECADE).map(at).collect()
 }
 
-struct Method<'a> {
+struct SweptMethod<'a> {
     name: String,
     summary: MethodSummary,
     audits: Vec<&'a Audit>,
 }
 
-impl<'a> Method<'a> {
+impl<'a> SweptMethod<'a> {
     fn of(runs: &MethodRuns<'a>) -> Option<Self> {
         let audits = runs.audited().map(|(_, audit)| audit).collect();
         Some(Self { name: runs.name.clone(), summary: runs.summary()?, audits })
@@ -160,7 +158,7 @@ const DEPTH_UTILITY: Diagnostic = Diagnostic {
 impl Diagnostic {
     fn sweep(
         &self,
-        methods: &[Method],
+        methods: &[SweptMethod],
         grid: &[f64],
         published: f64,
         used: f64,
@@ -191,7 +189,7 @@ impl Diagnostic {
     }
 
     /// The method fires where this exceeds the threshold times the sign.
-    fn critical(&self, method: &Method) -> f64 {
+    fn critical(&self, method: &SweptMethod) -> f64 {
         let missing = f64::NEG_INFINITY;
         let mut values: Vec<f64> = method
             .audits
@@ -226,7 +224,7 @@ impl Diagnostic {
         }
     }
 
-    fn separation(&self, methods: &[Method]) -> Separation {
+    fn separation(&self, methods: &[SweptMethod]) -> Separation {
         let values = |chosen: &dyn Fn(&MethodSummary) -> bool| -> Vec<f64> {
             let methods = methods.iter().filter(|m| chosen(&m.summary));
             methods.flat_map(|m| &m.audits).filter_map(|a| (self.value)(a)).map(|v| v.0).collect()

@@ -4,7 +4,7 @@ use super::results::{RunResult, StudyResult};
 use crate::config::{Arch, Config, Method};
 use crate::data::{DataProvenance, DatasetKind, Source};
 use crate::number::{Number, numbers};
-use crate::train::run_dir::{EpochMetrics, Matmul, Provenance, RUN_SCHEMA, RunRecord, Status};
+use crate::train::run_dir::{EpochMetrics, Matmul, Provenance, RUN_SCHEMA, RunRecord, RunStatus};
 use crate::verdict::Subject;
 use crate::verdict::testing::Specimen;
 
@@ -12,7 +12,7 @@ use crate::verdict::testing::Specimen;
 #[derive(Clone)]
 pub struct Sketch {
     pub config: Config,
-    pub status: Status,
+    pub status: RunStatus,
     /// Test accuracy, growth and ‖g_L‖ after each epoch; the audit is of the last.
     pub epochs: Vec<(f64, f64, f64)>,
     /// The twin's accuracy.
@@ -26,7 +26,7 @@ impl Sketch {
         let published = Config::published(Arch::ResMlp, DatasetKind::Cifar10);
         Self {
             config: Config { method, seed, depth: 4, epochs: epochs.len(), ..published },
-            status: Status::Finished,
+            status: RunStatus::Finished,
             epochs: epochs.to_vec(),
             frozen: Some(0.30),
             cosine: vec![0.2; 5],
@@ -41,7 +41,7 @@ impl Sketch {
     fn run(&self) -> RunResult {
         let metrics: Vec<EpochMetrics> =
             self.epochs.iter().enumerate().map(|(i, values)| line(i + 1, *values)).collect();
-        let finished = self.status == Status::Finished;
+        let finished = self.status == RunStatus::Finished;
         RunResult {
             name: format!("{}-s{}", self.config.method, self.config.seed),
             record: RunRecord {
@@ -122,7 +122,7 @@ fn line(epoch: usize, (accuracy, growth, gradient): (f64, f64, f64)) -> EpochMet
 
 fn provenance(config: &Config) -> Provenance {
     Provenance {
-        tool: "fa-audit".into(),
+        tool: crate::train::lifecycle::TOOL.into(),
         git_revision: String::new(),
         burn: String::new(),
         backend: "flex".into(),

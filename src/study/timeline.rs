@@ -10,15 +10,14 @@ use super::methods::methods;
 use super::results::{RunResult, StudyResult};
 use crate::number::Number;
 use crate::stats::Summary;
-use crate::train::run_dir::{EpochMetrics, Status as RunStatus};
-use crate::verdict::seeds::Setting;
+use crate::train::run_dir::{EpochMetrics, RunStatus};
+use crate::verdict::seeds::MethodSetting;
 use crate::verdict::{Status, fires_above, fires_below};
 use serde::Serialize;
 
 /// The firing epochs of a study.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timeline {
-    pub study: String,
     /// Baselines among them.
     pub methods: Vec<MethodTimeline>,
 }
@@ -28,7 +27,7 @@ pub struct Timeline {
 pub struct MethodTimeline {
     pub name: String,
     #[serde(flatten)]
-    pub setting: Setting,
+    pub setting: MethodSetting,
     pub is_baseline: bool,
     pub runs: Vec<RunTimeline>,
     /// Share of the epochs saved, over the runs on which something fired.
@@ -90,10 +89,7 @@ pub fn timeline(study: &StudyResult) -> Timeline {
             runs,
         }
     };
-    Timeline {
-        study: study.name.clone(),
-        methods: methods(study).into_iter().map(method).collect(),
-    }
+    Timeline { methods: methods(study).into_iter().map(method).collect() }
 }
 
 fn of_run(run: &RunResult) -> RunTimeline {

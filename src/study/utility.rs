@@ -15,7 +15,6 @@
 
 use super::methods::{MethodRuns, methods};
 use super::results::{RunResult, StudyResult};
-use crate::number::Number;
 use crate::verdict::{Audit, MethodSummary, Status, concentrated};
 use serde::Serialize;
 
@@ -56,10 +55,6 @@ pub const STRATEGIES: [(&str, &[Signal]); 8] = [
 /// The ablation over a study's audited methods, without baselines.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DecisionUtility {
-    pub study: String,
-    /// A fraction.
-    pub chance_margin: Number,
-    pub aligned: Number,
     pub strategies: Vec<Strategy>,
 }
 
@@ -102,12 +97,7 @@ pub fn utility(study: &StudyResult) -> DecisionUtility {
             cells,
         }
     };
-    DecisionUtility {
-        study: study.name.clone(),
-        chance_margin: Number(CHANCE_MARGIN),
-        aligned: Number(ALIGNED),
-        strategies: STRATEGIES.into_iter().map(strategy).collect(),
-    }
+    DecisionUtility { strategies: STRATEGIES.into_iter().map(strategy).collect() }
 }
 
 fn flag(method: &MethodRuns, summary: &MethodSummary, looks_at: &[Signal]) -> Flag {
@@ -294,7 +284,7 @@ mod tests {
     #[test]
     fn baselines_and_runs_without_an_audit_are_left_out() {
         let frozen = Sketch { frozen: None, ..Sketch::audited(Method::Frozen, 1, 0.3, 1.0, 1e-4) };
-        let failed = Sketch { status: crate::train::run_dir::Status::Failed, ..healthy() };
+        let failed = Sketch { status: crate::train::run_dir::RunStatus::Failed, ..healthy() };
         let found = utility(&study(&[frozen, failed]));
         assert!(found.strategies.iter().all(|s| s.cells.is_empty()));
     }

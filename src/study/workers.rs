@@ -7,7 +7,7 @@ use super::progress::Display;
 use crate::files::write_atomically;
 use crate::train::interrupt;
 use crate::train::lock::Lock;
-use crate::train::run_dir::{RunRecord, Status};
+use crate::train::run_dir::{RunRecord, RunStatus};
 use anyhow::{Context, Result};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -93,10 +93,10 @@ pub fn train_missing<'a>(
             };
             let (index, run) = (worker.index, worker.run);
             match worker.end(status) {
-                Ending::Finished(record) => display.ended(index, &summary(&record)),
-                Ending::Stopped if told => display.ended(index, "interrupted, saved"),
-                Ending::Stopped => failures.push(failed(display, index, run, STOPPED.into())),
-                Ending::Failed(message) => failures.push(failed(display, index, run, message)),
+                WorkerEnd::Finished(record) => display.ended(index, &summary(&record)),
+                WorkerEnd::Stopped if told => display.ended(index, "interrupted, saved"),
+                WorkerEnd::Stopped => failures.push(failed(display, index, run, STOPPED.into())),
+                WorkerEnd::Failed(message) => failures.push(failed(display, index, run, message)),
             }
         }
         active = still;
@@ -112,7 +112,7 @@ fn failed(display: &mut Display, index: usize, run: &PlannedRun, message: String
 }
 
 /// How a worker's run came out.
-enum Ending {
+enum WorkerEnd {
     Finished(Box<RunRecord>),
     /// Interrupted and saved.
     Stopped,
@@ -164,15 +164,15 @@ impl<'a> Worker<'a> {
     }
 
     /// What became of its run.
-    fn end(self, status: ExitStatus) -> Ending {
+    fn end(self, status: ExitStatus) -> WorkerEnd {
         if status.code() == Some(interrupt::EXIT_CODE) {
-            return Ending::Stopped;
+            return WorkerEnd::Stopped;
         }
         if status.success() {
             match self.run.finished() {
-                Ok(Some(record)) => return Ending::Finished(Box::new(record)),
+                Ok(Some(record)) => return WorkerEnd::Finished(Box::new(record)),
                 Ok(None) => {}
-                Err(error) => return Ending::Failed(format!("{error:#}")),
+                Err(error) => return WorkerEnd::Failed(format!("{error:#}")),
             }
         }
         let said = self.said.join().unwrap_or_default();
@@ -185,7 +185,7 @@ impl<'a> Worker<'a> {
         if status.code().is_some() {
             record_failure(self.run, &message);
         }
-        Ending::Failed(message)
+        WorkerEnd::Failed(message)
     }
 }
 
@@ -209,8 +209,8 @@ fn listen(stderr: ChildStderr) -> Option<String> {
 fn record_failure(run: &PlannedRun, message: &str) {
     // A record that cannot be read is not replaced by this: the next look at it tells.
     let Ok(mut record) = run.dir.read_record() else { return };
-    if matches!(record.status, Status::Running | Status::Interrupted) {
-        record.status = Status::Failed;
+    if matches!(record.status, RunStatus::Running | RunStatus::Interrupted) {
+        record.status = RunStatus::Failed;
         record.error = Some(message.into());
         // The message is told in any case.
         let _ = run.dir.write_record(&record);

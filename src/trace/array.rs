@@ -19,6 +19,7 @@ pub(super) enum Dtype {
     U16,
     U32,
     U64,
+    Bool,
     /// One that no array of a trace has, by its name in the file.
     Other(String),
 }
@@ -52,7 +53,7 @@ impl Dtype {
     /// Bytes of an element; `None` for one that no array of a trace has.
     pub fn width(&self) -> Option<usize> {
         Some(match self {
-            Self::I8 | Self::U8 => 1,
+            Self::I8 | Self::U8 | Self::Bool => 1,
             Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::F64 | Self::I64 | Self::U64 => 8,
@@ -89,6 +90,7 @@ impl Dtype {
             Self::U16 => |b| u16::from_le_bytes(word(b)).into(),
             Self::U32 => |b| u32::from_le_bytes(word(b)).into(),
             Self::U64 => |b| u64::from_le_bytes(word(b)).into(),
+            Self::Bool => |b| i128::from(b[0] != 0),
             _ => return None,
         })
     }
@@ -113,6 +115,11 @@ impl Array<'_> {
         let (n, t, d) = match self.shape[..] {
             [n, d] => (n, 1, d),
             [n, t, d] => (n, t, d),
+            // A feature map is one token of all its values.
+            [n, a, b, c] => match a.checked_mul(b).and_then(|v| v.checked_mul(c)) {
+                Some(d) => (n, 1, d),
+                None => bail!("`{name}` is {:?}: more values than there can be", self.shape),
+            },
             _ => bail!("`{name}` is {:?}: expected [N, d] or [N, tokens, d]", self.shape),
         };
         ensure!(t > 0 && d > 0, "`{name}` is {:?}: an axis has length 0", self.shape);
@@ -122,8 +129,12 @@ impl Array<'_> {
         }
         let [of_sample, of_token, of_feature] =
             if self.fortran { [1, n, n * t] } else { [t * d, d, 1] };
+        let feature = |j: usize| match (self.fortran, &self.shape[..]) {
+            (true, &[_, a, b, c]) => j / (b * c) + a * (j / c % b + b * (j % c)),
+            _ => j,
+        };
         let at = |i: usize, k: usize, j: usize| {
-            read(&self.bytes[(i * of_sample + k * of_token + j * of_feature) * width..])
+            read(&self.bytes[(i * of_sample + k * of_token + feature(j) * of_feature) * width..])
         };
         let mut values = Vec::with_capacity(n * d);
         for i in 0..n {
@@ -161,6 +172,7 @@ impl Array<'_> {
         let width = self.dtype.width()?;
         let bytes = self.bytes.get(..width)?;
         match (self.dtype.float(), self.dtype.integer()) {
+            _ if self.dtype == Dtype::Bool => Some((bytes[0] != 0).to_string()),
             (Some(read), _) => Some(read(bytes).to_string()),
             (_, Some(read)) => Some(read(bytes).to_string()),
             _ => None,
@@ -184,7 +196,7 @@ impl Array<'_> {
 }
 
 /// A word from a file as it may stand in a message: short, and without control characters.
-pub(super) fn shown(word: &str) -> String {
+pub(crate) fn shown(word: &str) -> String {
     const LONGEST: usize = 160;
     let mut text: String = word.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if word.chars().nth(LONGEST).is_some() {
@@ -224,6 +236,17 @@ mod tests {
         let fortran = counted(&[2, 3, 2], true);
         assert_eq!(rows(&fortran.state(Tokens::Cls).unwrap()), [[0.0, 6.0], [1.0, 7.0]]);
         assert_eq!(rows(&fortran.state(Tokens::Mean).unwrap()), [[2.0, 8.0], [3.0, 9.0]]);
+    }
+
+    #[test]
+    fn a_feature_map_is_flattened_as_numpy_reshapes_it() {
+        // np.arange(24.).reshape(2, 2, 3, 2).reshape(2, -1), and the same with order="F".
+        let c = counted(&[2, 2, 3, 2], false).state(Tokens::Cls).unwrap();
+        assert_eq!((c.tokens, c.matrix.cols()), (1, 12));
+        assert_eq!(rows(&c)[1], (12..24).map(f64::from).collect::<Vec<_>>());
+        let fortran = counted(&[2, 2, 3, 2], true).state(Tokens::Cls).unwrap();
+        let first = [0.0, 12.0, 4.0, 16.0, 8.0, 20.0, 2.0, 14.0, 6.0, 18.0, 10.0, 22.0];
+        assert_eq!(rows(&fortran)[0], first);
     }
 
     #[test]

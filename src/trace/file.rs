@@ -4,6 +4,7 @@
 
 use super::info::TraceInfo;
 use super::{LayerTrace, npz, safetensors};
+use crate::foreign::looks_like;
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
 use std::io::Read;
@@ -51,7 +52,17 @@ impl Trace {
         };
         let named = || path.display().to_string();
         let bytes = open().with_context(|| format!("cannot read the trace {}", named()))?;
-        Self::from_bytes(&bytes, format).with_context(named)
+        let trace = Self::from_bytes(&bytes, format);
+        // Of its own kind it is damaged, and the error says how.
+        let own = match format {
+            Format::Safetensors => "a safetensors file",
+            Format::Npz => "a zip archive: unpack it first",
+        };
+        match looks_like(&bytes).filter(|what| *what != own) {
+            Some(what) => trace.with_context(|| format!("this seems to be {what}")),
+            None => trace,
+        }
+        .with_context(named)
     }
 
     /// The trace in the bytes of a file. Reserves at most four times [`MAX_BYTES`], and for

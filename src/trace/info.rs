@@ -2,8 +2,11 @@
 
 use super::array::Tokens;
 use super::{LayerTrace, LossReduction};
+use crate::number::Number;
 use crate::shown;
 use anyhow::{Result, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// The layout that this version reads.
@@ -25,8 +28,25 @@ pub struct TraceInfo {
     pub frozen_accuracy: Option<f64>,
     /// The norm before the head: `layernorm`, `none`.
     pub terminal_norm: Option<String>,
+    /// Finite differences of the loss along the reference, layer by layer.
+    pub reference_check: Vec<ReferenceCheck>,
+    /// What the recorder concluded from them.
+    pub reference_proved: Option<bool>,
+    /// The layers whose credit trains a block; `None` where the protocol's, 0 … L−1.
+    pub credit_trains: Option<Vec<usize>>,
     pub(super) loss_reduction: Option<LossReduction>,
     pub(super) tokens: Option<Tokens>,
+}
+
+/// How the loss changed where h_l was moved along ±ε g_l inside the forward pass.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ReferenceCheck {
+    pub layer: usize,
+    /// Of the change against the predicted one.
+    #[serde(default)]
+    pub relative_error: Option<Number>,
+    /// The change over the predicted one: 1 of a true gradient.
+    pub ratio: Number,
 }
 
 impl TraceInfo {
@@ -68,7 +88,26 @@ impl TraceInfo {
             Some("mean") => Some(Tokens::Mean),
             Some(other) => return refused("tokens", other, "cls or mean"),
         };
+        let reference_proved =
+            match text("reference_proved").map(str::to_ascii_lowercase).as_deref() {
+                None => None,
+                Some("true" | "1") => Some(true),
+                Some("false" | "0") => Some(false),
+                Some(other) => return refused("reference_proved", other, "true or false"),
+            };
         Ok(Self {
+            reference_check: json(
+                "reference_check",
+                text("reference_check"),
+                "a JSON list of {\"layer\": 0, \"ratio\": 1.0}",
+            )?
+            .unwrap_or_default(),
+            reference_proved,
+            credit_trains: json(
+                "credit_trains",
+                text("credit_trains"),
+                "a JSON list of layers, such as [0, 1, 2]",
+            )?,
             method: word("method"),
             arch: word("arch"),
             dataset: word("dataset"),
@@ -88,6 +127,15 @@ impl TraceInfo {
     /// Whether there were several tokens to choose from, and nothing said which.
     pub fn assumed_tokens(&self, layers: &LayerTrace) -> bool {
         self.tokens.is_none() && layers.tokens != "single"
+    }
+}
+
+/// A value that is JSON.
+fn json<T: DeserializeOwned>(key: &str, value: Option<&str>, expected: &str) -> Result<Option<T>> {
+    match value.map(serde_json::from_str) {
+        None => Ok(None),
+        Some(Ok(found)) => Ok(Some(found)),
+        Some(Err(_)) => refused(key, value.unwrap_or_default(), expected),
     }
 }
 
@@ -119,6 +167,9 @@ mod tests {
             ("terminal_norm", "none"),
             ("loss_reduction", "sum"),
             ("tokens", "mean"),
+            ("reference_check", r#"[{"layer": 1, "relative_error": 1e-4, "ratio": 0.9999}]"#),
+            ("reference_proved", "True"),
+            ("credit_trains", "[0, 1]"),
             ("format", "pt"),
         ]);
         let expected = TraceInfo {
@@ -133,6 +184,13 @@ mod tests {
             terminal_norm: Some("none".into()),
             loss_reduction: Some(LossReduction::Sum),
             tokens: Some(Tokens::Mean),
+            reference_check: vec![ReferenceCheck {
+                layer: 1,
+                relative_error: Some(Number(1e-4)),
+                ratio: Number(0.9999),
+            }],
+            reference_proved: Some(true),
+            credit_trains: Some(vec![0, 1]),
         };
         assert_eq!(all.unwrap(), expected);
         assert_eq!(info(&[("fa_trace", "1"), ("method", " ")]).unwrap(), TraceInfo::default());
@@ -148,6 +206,9 @@ mod tests {
             ("epoch", "1.5", "a whole number"),
             ("loss_reduction", "none", "mean or sum"),
             ("tokens", "last", "cls or mean"),
+            ("reference_proved", "maybe", "true or false"),
+            ("reference_check", "{}", "a JSON list"),
+            ("credit_trains", "0, 1", "a JSON list"),
         ] {
             let error = info(&[("fa_trace", "1"), (key, value)]).unwrap_err().to_string();
             assert!(error.contains(key) && error.contains(value), "{error}");

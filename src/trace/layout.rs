@@ -113,7 +113,19 @@ pub(super) fn assemble<'a>(
         (true, Tokens::Cls) => "cls",
         (true, Tokens::Mean) => "mean",
     };
-    Ok(LayerTrace { loss_reduction: info.loss_reduction, tokens: tokens.into(), batches: all })
+    if let Some(l) = info.credit_trains.iter().flatten().find(|&&l| l >= pattern.widths.len()) {
+        bail!("metadata `credit_trains` names layer {l}: the last is {}", pattern.widths.len() - 1);
+    }
+    ensure!(
+        info.credit_trains.as_ref().is_none_or(|layers| !layers.is_empty()),
+        "metadata `credit_trains` is empty: expected the layers whose credit trains"
+    );
+    Ok(LayerTrace {
+        loss_reduction: info.loss_reduction,
+        credit_trains: info.credit_trains.clone(),
+        tokens: tokens.into(),
+        batches: all,
+    })
 }
 
 /// What every batch must hold: what the first one does.

@@ -18,7 +18,8 @@ mod npy;
 mod npz;
 mod safetensors;
 
-pub use info::TraceInfo;
+pub(crate) use array::shown;
+pub use info::{ReferenceCheck, TraceInfo};
 
 /// A matrix on the host, row-major: `rows` samples of `cols` features, in f64 whatever the precision
 /// they were computed in (f32 fits exactly).
@@ -107,6 +108,8 @@ impl BatchTrace {
 pub struct LayerTrace {
     /// `None` where the program that recorded it did not say.
     pub loss_reduction: Option<LossReduction>,
+    /// The layers whose credit trains a block; `None` where the protocol's, 0 … L−1.
+    pub credit_trains: Option<Vec<usize>>,
     /// Which tokens the arrays show: `"single"` (a network without tokens), `"cls"` or `"mean"`.
     pub tokens: String,
     /// At least one; all with the same number of layers.
@@ -117,6 +120,16 @@ impl LayerTrace {
     /// Number of residual blocks L: there are L + 1 hidden states.
     pub fn blocks(&self) -> usize {
         self.batches[0].hidden.len() - 1
+    }
+
+    /// The layers whose credit trains: what was said, else the block positions 0 … L−1 (position 0
+    /// alone without blocks).
+    pub fn training_layers(&self) -> Vec<usize> {
+        let blocks = self.blocks();
+        match &self.credit_trains {
+            Some(layers) => layers.iter().copied().filter(|&l| l <= blocks).collect(),
+            None => (0..blocks.max(1)).collect(),
+        }
     }
 
     /// How many samples the logits classify correctly, and of how many; `None` where logits or labels

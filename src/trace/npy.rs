@@ -25,7 +25,13 @@ pub(super) fn parse(name: &str, mut bytes: Vec<u8>) -> Result<Array<'static>> {
     let (start, header) = header(&bytes).with_context(|| format!("`{}`", shown(name)))?;
     bytes.drain(..start);
     let dtype = match &header.descr {
-        serde_json::Value::String(word) => dtype(word),
+        serde_json::Value::String(word) => {
+            let (word, width) = little(word);
+            if width > 1 {
+                bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+            }
+            dtype(&word)
+        }
         // Structured arrays have a list of fields.
         other => Dtype::Other(other.to_string()),
     };
@@ -86,8 +92,23 @@ fn json(dictionary: &str) -> String {
     text
 }
 
+/// The little-endian name of a type, and how many bytes are to be turned round at a time (1: none).
+fn little(descr: &str) -> (String, usize) {
+    let Some(word) = descr.strip_prefix('>') else { return (descr.into(), 1) };
+    let width = match word.split_at_checked(1) {
+        // A letter has four bytes.
+        Some(("U", _)) => 4,
+        Some(("f" | "i" | "u" | "V", width)) => width.parse().unwrap_or(1),
+        _ => return (descr.into(), 1),
+    };
+    (format!("<{word}"), width.max(1))
+}
+
 fn dtype(descr: &str) -> Dtype {
     match descr {
+        // NumPy has no bfloat16: those of ml_dtypes, which JAX uses, are two bytes of no kind.
+        "<V2" | "|V2" | "bfloat16" => Dtype::Bf16,
+        "|b1" => Dtype::Bool,
         "<f2" => Dtype::F16,
         "<f4" => Dtype::F32,
         "<f8" => Dtype::F64,
@@ -158,6 +179,24 @@ mod tests {
     }
 
     #[test]
+    fn big_endian_and_bfloat16_arrays_are_read() {
+        let values = |descr: &str, bytes: &[u8]| {
+            let header =
+                format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1, 2), }}");
+            let array = parse("x", npy(&header, bytes)).unwrap();
+            array.state(super::super::array::Tokens::Cls).unwrap().matrix.row(0).to_vec()
+        };
+        let both = |a: &[u8], b: &[u8]| [a, b].concat();
+        let (one, half) = (1.0f32.to_be_bytes(), 0.5f32.to_be_bytes());
+        assert_eq!(values(">f4", &both(&one, &half)), [1.0, 0.5]);
+        let (one, half) = (1.0f64.to_be_bytes(), 0.5f64.to_be_bytes());
+        assert_eq!(values(">f8", &both(&one, &half)), [1.0, 0.5]);
+        let brain = |v: f64| half::bf16::from_f64(v).to_le_bytes();
+        assert_eq!(values("<V2", &both(&brain(1.0), &brain(0.5))), [1.0, 0.5]);
+        assert_eq!(values("|V2", &both(&brain(1.0), &brain(0.5))), [1.0, 0.5]);
+    }
+
+    #[test]
     fn headers_that_lie_are_refused_in_a_sentence() {
         let error =
             |bytes: Vec<u8>| format!("{:#}", parse("x", bytes).map(drop).expect_err("refused"));
@@ -188,6 +227,9 @@ mod tests {
         assert_eq!(text("|S4", b"dfa\0").unwrap(), "dfa");
         assert_eq!(text("<f8", &0.25f64.to_le_bytes()).unwrap(), "0.25");
         assert_eq!(text("<i8", &42i64.to_le_bytes()).unwrap(), "42");
+        assert_eq!(text(">i8", &42i64.to_be_bytes()).unwrap(), "42");
+        assert_eq!(text(">U3", b"\0\0\0d\0\0\0f\0\0\0a").unwrap(), "dfa");
+        assert_eq!([text("|b1", &[1]).unwrap(), text("|b1", &[0]).unwrap()], ["true", "false"]);
         assert!(text("|O", b"").unwrap_err().to_string().contains("dtype |O"));
         assert!(text("<U1", &[0xff; 4]).unwrap_err().to_string().contains("no text"));
     }

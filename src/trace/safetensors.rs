@@ -74,6 +74,7 @@ fn dtype(stored: safetensors::Dtype) -> Dtype {
         safetensors::Dtype::U16 => Dtype::U16,
         safetensors::Dtype::U32 => Dtype::U32,
         safetensors::Dtype::U64 => Dtype::U64,
+        safetensors::Dtype::BOOL => Dtype::Bool,
         other => Dtype::Other(format!("{other:?}").to_lowercase()),
     }
 }

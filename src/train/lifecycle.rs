@@ -7,7 +7,7 @@ use super::lock::Lock;
 use super::memory;
 use super::metrics_file::Recovery;
 use super::progress::Reporter;
-use super::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, Status};
+use super::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, RunStatus};
 use super::session::{Outcome, Session};
 use crate::backend::{self, Differentiable, Task};
 use crate::config::{self, Config, Layer};
@@ -19,8 +19,11 @@ use crate::model::parameter_count;
 use anyhow::{Result, bail};
 use burn::module::Module;
 
+/// The program as every record names it: name and version.
+pub const TOOL: &str = concat!("fa-audit ", env!("CARGO_PKG_VERSION"));
+
 /// A run that is this program's to train: its directory is locked.
-pub struct Run {
+pub struct LockedRun {
     dir: RunDir,
     config: Config,
     newest: Option<Checkpoint>,
@@ -28,7 +31,7 @@ pub struct Run {
 }
 
 /// A run that stopped, locked, before it is said with which keys it goes on.
-pub struct Stopped {
+pub struct StoppedRun {
     dir: RunDir,
     saved: Layer,
     own: Config,
@@ -36,7 +39,7 @@ pub struct Stopped {
     lock: Lock,
 }
 
-impl Stopped {
+impl StoppedRun {
     /// Takes up the run in `dir`.
     ///
     /// # Errors
@@ -72,7 +75,7 @@ impl Stopped {
     /// # Errors
     /// A usage error where `config` is another run's; else if the checkpoint is, or if the metrics
     /// cannot be read or written.
-    pub fn go_on(self, config: Config) -> Result<(Run, Recovery)> {
+    pub fn go_on(self, config: Config) -> Result<(LockedRun, Recovery)> {
         let Self { dir, own, newest, lock, .. } = self;
         if config.hash() != own.hash() {
             return Err(usage(format!(
@@ -97,16 +100,18 @@ impl Stopped {
         }
         let start = Progress::default();
         let recovery = dir.recover_metrics(newest.as_ref().map_or(&start, |c| &c.progress))?;
-        Ok((Run { dir, config, newest, _lock: lock }, recovery))
+        Ok((LockedRun { dir, config, newest, _lock: lock }, recovery))
     }
 }
 
-impl Run {
+impl LockedRun {
     /// A new run in `dir`; with `force` in place of the one that is there.
     ///
     /// # Errors
-    /// As [`RunDir::create`]; or if the configuration cannot be written.
+    /// If the backend or the device cannot be used, and then nothing was made or replaced; as
+    /// [`RunDir::create`]; or if the configuration cannot be written.
     pub fn create(dir: RunDir, config: Config, force: bool) -> Result<Self> {
+        backend::run(&config, Nothing)?;
         let lock = dir.create(force)?;
         dir.write_config(&config)?;
         Ok(Self { dir, config, newest: None, _lock: lock })
@@ -132,7 +137,8 @@ impl Run {
     pub fn is_over(&self) -> Result<bool> {
         let epoch = self.epoch();
         let record = self.dir.record()?;
-        let is_finished = record.is_some_and(|r| r.status == Status::Finished && r.epoch == epoch);
+        let is_finished =
+            record.is_some_and(|r| r.status == RunStatus::Finished && r.epoch == epoch);
         Ok(self.newest.is_some() && is_finished && self.dir.read_metrics()?.len() == epoch)
     }
 
@@ -151,8 +157,19 @@ impl Run {
     }
 }
 
+/// Asks only for a backend and a device.
+struct Nothing;
+
+impl Task for Nothing {
+    type Output = ();
+
+    fn run<B: Differentiable>(self, _: B::Device) -> Result<()> {
+        Ok(())
+    }
+}
+
 struct Training<'a, R> {
-    run: &'a Run,
+    run: &'a LockedRun,
     data: &'a Dataset,
     reporter: R,
 }
@@ -162,7 +179,7 @@ impl<R: FnOnce(usize, u64) -> Reporter> Task for Training<'_, R> {
 
     fn run<B: Differentiable>(self, device: B::Device) -> Result<Outcome> {
         let Self { run, data, reporter } = self;
-        let Run { dir, config, newest, .. } = run;
+        let LockedRun { dir, config, newest, .. } = run;
         let mut record = running::<B>(run, data, &device)?;
         // A panic, too, ends in the record.
         let outcome = caught(|| {
@@ -198,17 +215,21 @@ impl<R: FnOnce(usize, u64) -> Reporter> Task for Training<'_, R> {
 }
 
 /// The record of a run that begins or goes on, as far as it is known before the network is built.
-fn running<B: Differentiable>(run: &Run, data: &Dataset, device: &B::Device) -> Result<RunRecord> {
+fn running<B: Differentiable>(
+    run: &LockedRun,
+    data: &Dataset,
+    device: &B::Device,
+) -> Result<RunRecord> {
     let config = &run.config;
     let exact = backend::matmul_is_exact::<B>(device);
     let before = run.dir.record()?.map(|record| record.provenance);
     let parameters = parameter_count(config, data.provenance.classes);
     Ok(RunRecord {
         schema: RUN_SCHEMA.into(),
-        status: Status::Running,
+        status: RunStatus::Running,
         config: config.clone(),
         provenance: Provenance {
-            tool: format!("fa-audit {}", env!("CARGO_PKG_VERSION")),
+            tool: TOOL.into(),
             git_revision: revisions(before.as_ref()),
             burn: backend::BURN_VERSION.into(),
             backend: config.backend.to_string(),
@@ -237,12 +258,12 @@ fn end(record: &mut RunRecord, outcome: &Result<Outcome>) {
     record.provenance.end = Some(crate::now());
     match outcome {
         Ok(Outcome::Finished { diverged }) => {
-            record.status = Status::Finished;
+            record.status = RunStatus::Finished;
             record.diverged = diverged.clone();
         }
-        Ok(Outcome::Interrupted { .. }) => record.status = Status::Interrupted,
+        Ok(Outcome::Interrupted { .. }) => record.status = RunStatus::Interrupted,
         Err(error) => {
-            record.status = Status::Failed;
+            record.status = RunStatus::Failed;
             record.error = Some(format!("{error:#}"));
         }
     }

@@ -134,7 +134,7 @@ pub fn learning_rate(config: &Config, epoch: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Arch;
+    use crate::config::{Arch, OptimizerName};
     use crate::data::DatasetKind;
 
     /// ```python
@@ -149,6 +149,29 @@ mod tests {
         let golden = [0.001, 0.0008535533905932737, 0.0005, 0.00014644660940672628];
         for (epoch, want) in (1..).zip(golden) {
             assert!((learning_rate(&config, epoch) - want).abs() < 1e-12, "epoch {epoch}");
+        }
+    }
+
+    /// A checkpoint of another update rule would go on with fresh moments, in silence.
+    #[cfg(feature = "flex")]
+    #[test]
+    fn the_state_of_another_update_rule_is_refused_by_parameter() {
+        type B = burn::backend::Autodiff<burn::backend::Flex>;
+        let published = Config::published(Arch::ResMlp, DatasetKind::Synthetic);
+        let state = |slots: &[&str]| {
+            let values = slots.iter().map(|slot| (slot.to_string(), TensorData::from([0f32; 3])));
+            [("embed.bias".into(), HostSlots { time: 1, values: values.collect() })].into()
+        };
+        let import = |optimizer, slots| {
+            let config = Config { optimizer, ..published.clone() };
+            Optimizer::<B>::new(&config).import(state(slots), &Default::default())
+        };
+        assert!(import(OptimizerName::Adamw, &["moment_1", "moment_2"]).is_ok());
+        assert!(import(OptimizerName::Sgd, &["momentum"]).is_ok());
+        assert!(import(OptimizerName::Muon, &["momentum"]).is_ok());
+        for slots in [&["momentum"][..], &["moment_1"], &[]] {
+            let error = import(OptimizerName::Adamw, slots).unwrap_err().to_string();
+            assert!(error.contains("embed.bias") && error.contains("moment_1"), "{error}");
         }
     }
 }

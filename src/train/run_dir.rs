@@ -22,7 +22,7 @@ pub struct RunDir(PathBuf);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRecord {
     pub schema: String,
-    pub status: Status,
+    pub status: RunStatus,
     pub config: Config,
     pub provenance: Provenance,
     /// Finished epochs.
@@ -41,7 +41,7 @@ pub const RUN_SCHEMA: &str = "fa-audit/run/1";
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum RunStatus {
     Running,
     Finished,
     Interrupted,

@@ -1,11 +1,11 @@
 //! What a reader must know besides the verdict: it decided nothing and qualifies the numbers.
 
 use super::reasons::exact_credit;
-use super::words::{list, percent, plain, short, signed};
 use super::{Audit, CalibratedThreshold, Status};
 use crate::diagnostics::clamp::ClampLayer;
 use crate::diagnostics::cosine::Cosine;
 use crate::diagnostics::reference::CALIBRATED_BATCH;
+use crate::words::{list, percent, plain, short, signed};
 
 pub(super) fn caveats(audit: &Audit) -> Vec<String> {
     let mut notes: Vec<String> =
@@ -13,6 +13,7 @@ pub(super) fn caveats(audit: &Audit) -> Vec<String> {
             .into_iter()
             .flatten()
             .collect();
+    notes.extend(audit.evidence.checks.iter().flat_map(|checked| checked.remarks.clone()));
     notes.extend(
         [
             under_floor(&audit.cosine.detail),
@@ -151,14 +152,13 @@ fn perturbation(audit: &Audit) -> Option<String> {
 
 /// A dump whose "credit" is the gradient looks like a perfect rule.
 fn unexpected_identity(audit: &Audit) -> Option<String> {
-    (exact_credit(&audit.cosine.detail) && !audit.run.method.eq_ignore_ascii_case("bp")).then(
-        || {
-            format!(
-                "Every cosine is 1: the credit recorded for {} is the reference gradient itself.",
-                audit.run.method
-            )
-        },
-    )
+    let is_bp = audit.run.method.eq_ignore_ascii_case("bp");
+    (exact_credit(&audit.cosine.detail) && !is_bp).then(|| {
+        format!(
+            "Every cosine is 1: the credit recorded for {} is the reference gradient itself.",
+            audit.run.method
+        )
+    })
 }
 
 fn unpublished(name: &str, threshold: &CalibratedThreshold) -> Option<String> {

@@ -10,7 +10,6 @@ mod read;
 mod reasons;
 pub mod seeds;
 mod thresholds;
-mod words;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -18,10 +17,10 @@ pub(crate) mod testing;
 mod tests;
 
 pub use crate::diagnostics::depth_utility::FrozenBaseline;
+pub use crate::words::{list, percent_fine, plain, short};
 pub(crate) use reasons::concentrated;
 pub use seeds::{MethodSummary, summarise};
 pub use thresholds::{CALIBRATIONS, CalibratedThreshold, Calibration, Calibrations, Thresholds};
-pub use words::{list, percent_fine, plain, short};
 
 use crate::diagnostics::controls::Controls;
 use crate::diagnostics::cosine::Cosine;
@@ -30,6 +29,7 @@ use crate::diagnostics::growth::Growth;
 use crate::diagnostics::reference::Reference;
 use crate::diagnostics::stability::{MIN_BATCHES, Stability};
 use crate::diagnostics::{self, Measured, Unmeasured};
+use crate::evidence::{Evidence, Part};
 use crate::number::Number;
 use crate::trace::{LayerTrace, LossReduction};
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,8 @@ pub enum Decision {
     #[serde(rename = "walked back")]
     WalkedBack,
     Inconclusive,
+    /// Of a run that others are held against: none is due.
+    Baseline,
 }
 
 impl fmt::Display for Decision {
@@ -76,6 +78,7 @@ impl fmt::Display for Decision {
             Self::Trustworthy => "trustworthy",
             Self::WalkedBack => "walked back",
             Self::Inconclusive => "inconclusive",
+            Self::Baseline => "baseline",
         })
     }
 }
@@ -186,6 +189,9 @@ pub struct Audit {
     pub reasons: Vec<String>,
     /// What was not evaluated and how to have it evaluated; what a reader must know besides.
     pub notes: Vec<String>,
+    /// Whether the arrays agree with each other and with what is said of them.
+    #[serde(default, skip_serializing_if = "Evidence::is_empty")]
+    pub evidence: Evidence,
     pub evaluation: Evaluation,
     pub thresholds: Calibrations,
     /// `diagnose --controls` and studies.
@@ -196,6 +202,7 @@ pub struct Audit {
 /// Audits one run. Never fails: what the trace lacks is not evaluated, and says so.
 pub fn judge(
     subject: Subject,
+    evidence: Evidence,
     trace: &LayerTrace,
     accuracy: Option<f64>,
     frozen: Option<FrozenBaseline>,
@@ -211,13 +218,22 @@ pub fn judge(
         "Depth utility",
         diagnostics::depth_utility::depth_utility(accuracy, frozen.as_ref(), subject.is_baseline),
     );
-    let cosine = notes.on("Cosine", diagnostics::cosine::cosine(trace));
+    let cosine = match (evidence.voided(Part::Cosine), diagnostics::cosine::cosine(trace)) {
+        (Some(checked), Ok(_)) => Err(Unmeasured::Contradicted(checked.check.clone())),
+        (_, measured) => measured,
+    };
+    let cosine = notes.on("Cosine", cosine);
 
     let diagnostics = Diagnostics {
-        growth: Finding::new(growth, thresholds.growth, fires_above),
-        reference: Finding::new(reference, thresholds.reference, fires_below),
-        stability: Finding::new(stability, thresholds.stability, fires_above).stability(),
-        depth_utility: Finding::new(depth_utility, thresholds.depth_utility, fires_below),
+        growth: Finding::new(growth, thresholds.growth, fires_above)
+            .standing_on(&evidence, Part::Growth),
+        reference: Finding::new(reference, thresholds.reference, fires_below)
+            .standing_on(&evidence, Part::Reference),
+        stability: Finding::new(stability, thresholds.stability, fires_above)
+            .stability()
+            .standing_on(&evidence, Part::Stability),
+        depth_utility: Finding::new(depth_utility, thresholds.depth_utility, fires_below)
+            .standing_on(&evidence, Part::DepthUtility),
     };
     let cosine = CosineFinding {
         interpretable: cosine.is_ok() && diagnostics.reference.status == Status::Passed,
@@ -230,8 +246,12 @@ pub fn judge(
         diagnostics.reference.status,
         diagnostics.depth_utility.status,
     );
-    if verdict == Decision::Trustworthy && subject.diverged.is_some() {
+    let contradicted = evidence.contradictions().next().is_some();
+    if verdict == Decision::Trustworthy && (subject.diverged.is_some() || contradicted) {
         verdict = Decision::Inconclusive;
+    }
+    if subject.is_baseline {
+        verdict = Decision::Baseline;
     }
     let mut audit = Audit {
         schema: SCHEMA.into(),
@@ -243,6 +263,7 @@ pub fn judge(
         verdict,
         reasons: Vec::new(),
         notes: notes.0,
+        evidence,
         evaluation: Evaluation::of(trace),
         thresholds: thresholds.calibrated(),
         controls,
@@ -281,6 +302,19 @@ impl<D: Default> Finding<D> {
                 reason: Some(unmeasured.to_string()),
             },
         }
+    }
+}
+
+impl<D> Finding<D> {
+    /// Not evaluated where the evidence that it stands on contradicts itself. What was measured
+    /// stays to be looked at.
+    fn standing_on(mut self, evidence: &Evidence, part: Part) -> Self {
+        if let (Some(checked), Some(_)) = (evidence.voided(part), self.value) {
+            self.status = Status::NotEvaluated;
+            self.value = None;
+            self.reason = Some(Unmeasured::Contradicted(checked.check.clone()).to_string());
+        }
+        self
     }
 }
 

@@ -5,16 +5,18 @@
 //! the reference carries them; how many layers lie inside the null band needs an empirical null
 //! (protocol §13: never a formula), so without controls it is said to be missing instead of estimated.
 
-use super::words::{against, list, percent, percent_fine, plain, short, signed};
 use super::{Audit, CosineFinding, Decision, Status};
 use crate::diagnostics::aggregation::{Aggregation, Concentration};
 use crate::diagnostics::controls::Control;
 use crate::diagnostics::cosine::Cosine;
 use crate::diagnostics::null::NullCalibration;
 use crate::diagnostics::shadow::{Resolution, Shadow, ShadowLayer};
+use crate::evidence::{Standing, proof};
 use crate::stats::{extremes, median};
+use crate::words::{against, list, percent, percent_fine, plain, short, signed};
 
 pub(super) fn reasons(audit: &Audit) -> Vec<String> {
+    let contradictions = audit.evidence.contradictions().map(|c| c.finding.clone());
     let lines = [
         baseline(audit),
         diverged(audit),
@@ -25,8 +27,16 @@ pub(super) fn reasons(audit: &Audit) -> Vec<String> {
         none_fired(audit),
         stability(audit),
         mode_two(audit),
+        unproved(audit),
     ];
-    lines.into_iter().flatten().collect()
+    contradictions.chain(lines.into_iter().flatten()).collect()
+}
+
+/// Nothing vouches for the reference of a recording but its recorder.
+fn unproved(audit: &Audit) -> Option<String> {
+    let proof = audit.evidence.of(proof::CHECK)?;
+    let said = proof.standing == Standing::NotCheckable && audit.cosine.aggregate.is_some();
+    (said && !audit.run.is_baseline).then(|| proof.finding.clone())
 }
 
 fn baseline(audit: &Audit) -> Option<String> {
@@ -207,7 +217,8 @@ fn mode_two(audit: &Audit) -> Option<String> {
     }
     let means = block_means(&audit.cosine.detail);
     let spread = Concentration::of(&means)?;
-    let (top, share) = (spread.carriers[0], percent(spread.top_share));
+    let layers = audit.cosine.detail.positions();
+    let (top, share) = (layers[spread.carriers[0]], percent(spread.top_share));
     if !audit.cosine.interpretable {
         return Some(format!(
             "Mode 2 can be neither named nor excluded on this reference: layer {top} shows {share} of \
@@ -221,7 +232,7 @@ fn mode_two(audit: &Audit) -> Option<String> {
         1 => String::new(),
         _ => format!(
             " (layers {} together {})",
-            list(&spread.carriers.iter().map(usize::to_string).collect::<Vec<_>>()),
+            list(&spread.carriers.iter().map(|&i| layers[i].to_string()).collect::<Vec<_>>()),
             percent(spread.share)
         ),
     };
@@ -275,9 +286,10 @@ pub(crate) fn concentrated(cosine: &CosineFinding) -> Option<bool> {
     let detail = &cosine.detail;
     let means = block_means(detail);
     let spread = Concentration::of(&means)?;
-    let top = spread.carriers[0];
+    let top = detail.positions()[spread.carriers[0]];
     let error = detail.std[top].map(|s| s.0 / (detail.n[top] as f64).sqrt());
-    let resolved = error.is_some_and(|e| means[top].abs() > 3.0 * e);
+    let largest = means[spread.carriers[0]].abs();
+    let resolved = error.is_some_and(|e| largest > 3.0 * e);
     Some(resolved && 2 * spread.carriers.len() <= means.len())
 }
 

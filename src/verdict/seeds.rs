@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// What runs share that are seeds of one method.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Setting {
+pub struct MethodSetting {
     pub label: String,
     pub arch: String,
     pub dataset: String,
@@ -18,7 +18,7 @@ pub struct Setting {
     pub epochs: Option<u64>,
 }
 
-/// The runs of one [`Setting`].
+/// The runs of one [`MethodSetting`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodSummary {
     pub label: String,
@@ -65,11 +65,11 @@ pub struct Pooled {
 
 /// One summary for each method, in the order of first appearance.
 pub fn summarise<'a>(audits: impl IntoIterator<Item = &'a Audit>) -> Vec<MethodSummary> {
-    let groups = by_setting(audits, |audit| Setting::of(audit));
+    let groups = by_setting(audits, |audit| MethodSetting::of(audit));
     groups.into_iter().map(|(setting, runs)| pool(setting, &runs)).collect()
 }
 
-impl Setting {
+impl MethodSetting {
     fn of(audit: &Audit) -> Self {
         let run = &audit.run;
         Self {
@@ -91,9 +91,9 @@ impl Setting {
 /// labels say it.
 pub(crate) fn by_setting<T>(
     items: impl IntoIterator<Item = T>,
-    setting: impl Fn(&T) -> Setting,
-) -> Vec<(Setting, Vec<T>)> {
-    let mut groups: Vec<(Setting, Vec<T>)> = Vec::new();
+    setting: impl Fn(&T) -> MethodSetting,
+) -> Vec<(MethodSetting, Vec<T>)> {
+    let mut groups: Vec<(MethodSetting, Vec<T>)> = Vec::new();
     for item in items {
         let setting = setting(&item);
         match groups.iter_mut().find(|(s, _)| *s == setting) {
@@ -101,7 +101,7 @@ pub(crate) fn by_setting<T>(
             None => groups.push((setting, vec![item])),
         }
     }
-    let all: Vec<Setting> = groups.iter().map(|(setting, _)| setting.clone()).collect();
+    let all: Vec<MethodSetting> = groups.iter().map(|(setting, _)| setting.clone()).collect();
     for (setting, _) in &mut groups {
         let ambiguous = all.iter().any(|other| setting.differs_in_length_from(other));
         if let (true, Some(epochs)) = (ambiguous, setting.epochs) {
@@ -112,15 +112,20 @@ pub(crate) fn by_setting<T>(
 }
 
 /// The runs of a setting, at least one, told as one method.
-pub(crate) fn pool(setting: Setting, runs: &[&Audit]) -> MethodSummary {
+pub(crate) fn pool(setting: MethodSetting, runs: &[&Audit]) -> MethodSummary {
     let growth = majority(runs, |a| observed(&a.diagnostics.growth));
     let reference = majority(runs, |a| observed(&a.diagnostics.reference));
     let margins = collect(runs, |a| a.diagnostics.depth_utility.value.map(|v| v.0));
     let depth_interval = interval_95(&margins);
     let depth_utility = depth(runs, &margins, depth_interval);
     let mut verdict = Decision::of(growth.status, reference.status, depth_utility.status);
-    if verdict == Decision::Trustworthy && runs.iter().any(|a| a.run.diverged.is_some()) {
+    let doubtful =
+        |a: &&Audit| a.run.diverged.is_some() || a.evidence.contradictions().next().is_some();
+    if verdict == Decision::Trustworthy && runs.iter().any(doubtful) {
         verdict = Decision::Inconclusive;
+    }
+    if runs[0].run.is_baseline {
+        verdict = Decision::Baseline;
     }
     let layers = runs.iter().map(|a| a.cosine.detail.per_layer.len()).max();
     MethodSummary {

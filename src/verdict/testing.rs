@@ -1,6 +1,7 @@
 //! Audits of made-up networks whose norms and cosines are chosen.
 
 use super::{Audit, FrozenBaseline, Subject, Thresholds, judge};
+use crate::evidence::Evidence;
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 
 /// A network described by what its diagnostics should find.
@@ -42,6 +43,7 @@ impl Specimen {
     pub fn trace(&self) -> LayerTrace {
         LayerTrace {
             loss_reduction: Some(LossReduction::Mean),
+            credit_trains: None,
             tokens: "single".into(),
             batches: (0..self.batches).map(|k| self.batch(k)).collect(),
         }
@@ -102,11 +104,19 @@ impl Specimen {
             differs: Vec::new(),
         });
         let (trace, thresholds) = (self.trace(), Thresholds::default());
-        judge(self.subject(), &trace, Some(self.accuracy), frozen, &thresholds, None)
+        judge(
+            self.subject(),
+            Evidence::default(),
+            &trace,
+            Some(self.accuracy),
+            frozen,
+            &thresholds,
+            None,
+        )
     }
 }
 
-/// The runs of protocol.md §9 (seed 42, 30 epochs), gradients as at N = 128.
+/// The runs of protocol §9 (seed 42, 30 epochs), gradients as at N = 128.
 pub fn published() -> Vec<Specimen> {
     let dfa_hidden = [1.4e4, 8.5e6, 3.0e7, 6.0e7, 9.0e7];
     vec![

@@ -44,6 +44,7 @@ fn the_rule_over_every_combination_of_statuses() {
                         assert!(!statuses.contains(&Fired));
                         assert_ne!(statuses, [Passed; 3]);
                     }
+                    Decision::Baseline => panic!("the rule knows no baseline"),
                 }
             }
         }
@@ -111,7 +112,15 @@ fn stability_never_decides_and_needs_eight_batches() {
             differs: Vec::new(),
         };
         let subject = specimen("DFA").subject();
-        judge(subject, &trace, Some(0.5), Some(frozen), &Thresholds::default(), None)
+        judge(
+            subject,
+            Evidence::default(),
+            &trace,
+            Some(0.5),
+            Some(frozen),
+            &Thresholds::default(),
+            None,
+        )
     };
     let drift = with(8);
     assert_eq!(drift.diagnostics.stability.status, Fired);
@@ -192,7 +201,8 @@ fn a_floor_that_only_fires_for_the_batch_size_says_so() {
 fn a_threshold_of_ones_own_is_compared_with_its_calibration() {
     let own = Thresholds { growth: 5.0, reference: 1e-6, ..Thresholds::default() };
     let run = specimen("BP");
-    let audit = judge(run.subject(), &run.trace(), Some(0.58), None, &own, None);
+    let audit =
+        judge(run.subject(), Evidence::default(), &run.trace(), Some(0.58), None, &own, None);
     let text = audit.notes.join("\n");
     assert!(text.contains("growth threshold is 5 instead of the published 50 (outside"), "{text}");
     assert!(text.contains("reference threshold is 1e-6 instead of the published 1e-7 (inside"));
@@ -203,7 +213,15 @@ fn an_empty_or_malformed_trace_is_inconclusive_and_does_not_panic() {
     let mut malformed = specimen("BP").trace();
     malformed.batches[3].hidden.pop();
     for bad in [trace(vec![]), malformed] {
-        let audit = judge(Subject::default(), &bad, Some(0.5), None, &Thresholds::default(), None);
+        let audit = judge(
+            Subject::default(),
+            Evidence::default(),
+            &bad,
+            Some(0.5),
+            None,
+            &Thresholds::default(),
+            None,
+        );
         assert_eq!(statuses(&audit), [NotEvaluated; 4]);
         assert_eq!(audit.verdict, Decision::Inconclusive);
         assert_eq!(audit.cosine.aggregate, None);

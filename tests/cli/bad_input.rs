@@ -27,7 +27,7 @@ pub fn fails(place: &Place, line: &str, code: i32, words: &[&str]) -> String {
     let errors: Vec<_> = outcome.stderr.lines().filter(|l| l.starts_with("error: ")).collect();
     assert_eq!(outcome.code, code, "{line}: {}", outcome.stderr);
     assert_eq!(errors.len(), 1, "{line}: {}", outcome.stderr);
-    assert!(!outcome.stderr.contains("panicked"), "{line}: {}", outcome.stderr);
+    assert!(!outcome.stderr.contains("a defect of fa-audit"), "{line}: {}", outcome.stderr);
     for word in words {
         assert!(errors[0].contains(word), "{line}: no `{word}` in: {}", errors[0]);
     }
@@ -148,11 +148,12 @@ fn bad_checkpoints_are_named_with_what_is_wrong() {
     flipped[middle] ^= 1;
     write("flipped.mpk", &flipped);
     fails(&place, "diagnose flipped.mpk", 1, &["flipped.mpk", "damaged"]);
-    let other = whole.iter().position(|&b| b == b'1').expect("a version");
+    let format = b"fa-audit/checkpoint/";
+    let other = whole.windows(format.len()).position(|w| w == format).expect("a format");
     let mut version = whole.clone();
-    version[other] = b'9';
+    version[other + format.len()] = b'9';
     write("version.mpk", &version);
-    fails(&place, "diagnose version.mpk", 1, &["version.mpk", "checkpoint/9", "checkpoint/1"]);
+    fails(&place, "diagnose version.mpk", 1, &["version.mpk", "checkpoint/9", "checkpoint/2"]);
 
     let mut bare = Checkpoint::load(&place.path("dfa/checkpoint.mpk")).expect("a checkpoint");
     bare.learner.clear();
@@ -205,5 +206,5 @@ fn a_place_that_cannot_be_written_is_named() {
 fn cuda_that_is_not_there_is_one_sentence() {
     let place = Place::new();
     fails(&place, "train --config small.toml --device cuda", 1, &["device cuda", "CUDA"]);
-    assert!(!place.path("runs").exists() || place.run("data info").code == 0);
+    assert!(!place.path("runs").exists(), "nothing was started");
 }

@@ -9,7 +9,7 @@ fn feedback_that_is_not_what_the_seed_draws_is_contradicted_and_not_resumed() {
     let place = Place::new();
     place.done("train --config small.toml --set train_samples=64 --method dfa --out run");
     place.done("diagnose run/checkpoint.mpk");
-    assert!(!place.json("run/verdict.json")["notes"].to_string().contains("Contradicted"));
+    assert!(!contradictions(&place).contains("feedback is not the run's"));
     assert!(place.done("train --out run --resume").stderr.contains("is finished"));
 
     let path = place.path("run/checkpoint.mpk");
@@ -23,10 +23,22 @@ fn feedback_that_is_not_what_the_seed_draws_is_contradicted_and_not_resumed() {
     fails(&place, "train --out run --resume", 1, &words);
     let outcome = place.done("diagnose run/checkpoint.mpk");
     let verdict = place.json("run/verdict.json");
-    let notes = verdict["notes"].to_string();
-    for part in ["Contradicted: feedback.0 holds", "the run's record says feedback of hash"] {
-        assert!(notes.contains(part), "no `{part}` in: {notes}");
+    let found = contradictions(&place);
+    let parts = ["The feedback is not the run's: feedback.0 holds", "record says feedback of hash"];
+    for part in parts {
+        assert!(found.contains(part), "no `{part}` in: {found}");
     }
+    assert_ne!(verdict["verdict"], "trustworthy");
     assert_eq!(verdict["cosine"]["interpretable"], false);
-    assert!(outcome.stdout.contains("Contradicted"), "{}", outcome.stdout);
+    let shown: Vec<&str> = outcome.stdout.split_whitespace().collect();
+    assert!(shown.join(" ").contains("feedback is not the run's"), "{}", outcome.stdout);
+}
+
+/// What the verdict of the run says of checks that are contradicted.
+fn contradictions(place: &Place) -> String {
+    let verdict = place.json("run/verdict.json");
+    let checks = verdict["evidence"]["checks"].as_array().expect("checks").clone();
+    assert!(!checks.is_empty());
+    let contradicted = checks.iter().filter(|check| check["standing"] == "contradicted");
+    contradicted.map(|check| check["finding"].to_string()).collect()
 }

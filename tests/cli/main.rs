@@ -4,6 +4,7 @@ mod audit;
 mod bad_input;
 mod checkpoints;
 mod common;
+mod evidence;
 mod faults;
 mod feedback;
 mod forced;

@@ -38,15 +38,27 @@ impl Recording {
             });
             values.collect()
         };
+        // The credit is direct feedback alignment's: a fixed matrix of the output error, of which
+        // two classes leave one number.
+        let feedback: Vec<Vec<f64>> = (0..=depth).map(|_| wave(3)).collect();
+        let labels = [0, 1, 1, 0];
         for k in 0..batches {
-            for l in 0..=depth {
-                for field in ["h", "g", "a"] {
+            let logits = wave(8);
+            for (l, feedback) in feedback.iter().enumerate() {
+                for field in ["h", "g"] {
                     let name = format!("batch.{k}.{field}.{l}");
                     recording.arrays.push((name, vec![4, 3], wave(12)));
                 }
+                let credit = logits.chunks(2).zip(labels).flat_map(|(z, label)| {
+                    let first = 1.0 / (1.0 + (z[1] - z[0]).exp()) - [1.0, 0.0][label];
+                    feedback.iter().map(move |b| b * first)
+                });
+                let name = format!("batch.{k}.a.{l}");
+                recording.arrays.push((name, vec![4, 3], credit.collect()));
             }
-            recording.arrays.push((format!("batch.{k}.logits"), vec![4, 2], wave(8)));
-            recording.labels.push((format!("batch.{k}.labels"), vec![0, 1, 1, 0]));
+            recording.arrays.push((format!("batch.{k}.logits"), vec![4, 2], logits));
+            let labels = labels.iter().map(|&label| label as i64).collect();
+            recording.labels.push((format!("batch.{k}.labels"), labels));
         }
         for (key, value) in [
             ("method", "dfa"),
@@ -422,9 +434,60 @@ fn cut_and_bent_files_never_panic() {
             refused += usize::from(Trace::from_bytes(&bent, format).is_err());
             bent[place] = bytes[place];
         }
-        assert!(
-            refused * 2 > count || format == Format::Safetensors,
-            "{name}: {refused} of {count}"
-        );
+        // Only an archive has checksums: of the other, the header alone can be refused.
+        let least = if format == Format::Npz { count / 2 } else { 100 };
+        assert!(refused > least, "{name}: {refused} of {count}");
     }
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_the_first_reason_even_where_nothing_fires() {
+    for array in ["batch.2.a.1", "batch.2.logits"] {
+        let audit = Recording::new(8, 2).first_value(array, f64::NAN).audit("");
+        assert_eq!(audit["verdict"], "inconclusive", "{array}");
+        let first = audit["reasons"][0].as_str().expect("a sentence");
+        assert!(first.contains(&format!("`{array}` holds nan, first in sample 0")), "{first}");
+    }
+}
+
+#[test]
+fn the_layers_whose_credit_trains_are_those_that_the_trace_names() {
+    let aggregate = |recording: &Recording| {
+        let audit = recording.audit("--controls");
+        let values = &audit["controls"]["aggregation"]["values"][0]["value"];
+        assert_eq!(values, &audit["cosine"]["aggregate"]);
+        audit["cosine"].clone()
+    };
+    let all = aggregate(&Recording::new(8, 2).say("credit_trains", "[0, 1, 2]"));
+    let per_layer: Vec<f64> =
+        all["per_layer"].as_array().expect("layers").iter().filter_map(Value::as_f64).collect();
+    let mean = per_layer.iter().sum::<f64>() / 3.0;
+    assert!(all["aggregate"].as_f64().is_some_and(|found| (found - mean).abs() < 1e-12));
+    let usual = aggregate(&Recording::new(8, 2));
+    assert_ne!(usual["aggregate"], all["aggregate"]);
+    let place = Place::new();
+    place.write("far.npz", Recording::new(1, 2).say("credit_trains", "[0, 3]").npz());
+    let outcome = place.run("diagnose far.npz");
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("names layer 3: the last is 2"), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_the_recorder_found_of_its_reference_is_held_against_the_verdict() {
+    let check = |ratio: &str| {
+        format!(r#"[{{"layer": 0, "ratio": 1.0}}, {{"layer": 1, "ratio": {ratio}}}]"#)
+    };
+    let with = |ratio: &str, proved: &str| {
+        let recording = Recording::new(8, 2).say("reference_check", &check(ratio));
+        recording.say("reference_proved", proved).audit("")
+    };
+    let proved = with("0.999", "true");
+    assert_eq!(proved["verdict"], "trustworthy");
+    assert!(!proved["reasons"].to_string().contains("unproved"));
+    let hooked = with("-0.004", "true");
+    assert_eq!(hooked["verdict"], "inconclusive");
+    assert_eq!(hooked["diagnostics"]["reference"]["status"], "not evaluated");
+    assert_eq!(hooked["cosine"]["aggregate"], Value::Null);
+    let first = hooked["reasons"][0].as_str().expect("a sentence");
+    assert!(first.starts_with("The recorded reference at h_1 is not the gradient"), "{first}");
 }

@@ -24,8 +24,11 @@ fn a_frozen_run_of_another_seed_or_other_epochs_is_noted_and_not_called_matched(
 
     let outcome = place.done(&format!("{diagnose} other/checkpoint.mpk"));
     let (found, notes) = depth_utility(&place);
-    let differs =
-        serde_json::json!(["seed 7 instead of 42", "epochs 2 instead of 1", "epoch 2 instead of 1"]);
+    let differs = serde_json::json!([
+        "seed 7 instead of 42",
+        "epochs 2 instead of 1",
+        "epoch 2 instead of 1"
+    ]);
     assert_eq!(found["frozen_differs"], differs);
     assert!(found["value"].is_f64(), "it is measured all the same: {found}");
     assert!(notes.contains("not the matched one (seed 7 instead of 42, epochs 2"), "{notes}");

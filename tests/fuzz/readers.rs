@@ -4,7 +4,7 @@ use super::Reader;
 pub use super::foreign::{baseline, import_pt, import_safetensors, npz, safetensors};
 use anyhow::Result;
 use burn::backend::{Autodiff, Flex};
-use fa_audit::config::{Arch, Config, Layer, Method, resolve};
+use fa_audit::config::{Arch, Config, Layer, Method, OptimizerName, resolve};
 use fa_audit::data::{self, DatasetKind};
 use fa_audit::study::{Study, StudyFile, plan};
 use fa_audit::train::checkpoint::{Checkpoint, Progress};
@@ -88,9 +88,11 @@ fn written(lines: &[&str], file: &str) -> Vec<u8> {
 /// far as the network that is built from it.
 pub fn checkpoint() -> Reader {
     let vit = Config { arch: Arch::VitMini, ..small(Method::Fa) };
-    let (_folder, runs) = trained(&[small(Method::Dfa), small(Method::Bp), vit]);
+    let muon = Config { optimizer: OptimizerName::Muon, ..small(Method::KolenPollack) };
+    let (_folder, runs) = trained(&[small(Method::Dfa), small(Method::Bp), vit, muon]);
     let files = runs.iter().map(|run| fs::read(run.checkpoint()).expect("a checkpoint"));
-    let corpus: Vec<Vec<u8>> = files.flat_map(|file| [body(&file), file]).collect();
+    let old = include_bytes!("../checkpoints/format-1/checkpoint.mpk").to_vec();
+    let corpus: Vec<Vec<u8>> = files.chain([old]).flat_map(|file| [content(&file), file]).collect();
     let is_content = corpus[0][..2].to_vec();
     let put = move |folder: &Path, bytes: &[u8]| {
         let sealed = bytes.starts_with(&is_content).then(|| seal(bytes));
@@ -117,17 +119,18 @@ struct Envelope<'a> {
 }
 
 /// The content of a checkpoint, without its checksum.
-fn body(file: &[u8]) -> Vec<u8> {
+fn content(file: &[u8]) -> Vec<u8> {
     let envelope: Envelope = rmp_serde::from_slice(file).expect("a checkpoint");
     envelope.body.to_vec()
 }
 
-/// A content under its right checksum.
+/// A content under its right checksum, as format 1 where it has that format's sections.
 fn seal(body: &[u8]) -> Vec<u8> {
+    let has = |section: &[u8]| body.windows(section.len()).any(|window| window == section);
+    let format = if has(b"parameters") { "fa-audit/checkpoint/1" } else { "fa-audit/checkpoint/2" };
     let sha256 = Sha256::digest(body);
     let (sha256, body) = (Bytes::new(&sha256), Bytes::new(body));
-    rmp_serde::to_vec_named(&Envelope { format: "fa-audit/checkpoint/1", sha256, body })
-        .expect("a checkpoint")
+    rmp_serde::to_vec_named(&Envelope { format, sha256, body }).expect("a checkpoint")
 }
 
 /// The CIFAR-10 binary files: what a mutant changes is the first bytes and the length of one of the

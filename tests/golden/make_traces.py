@@ -87,11 +87,12 @@ def expected(path):
     under = [np.mean((norms(np.concatenate(a)) < 1e-8) | (norms(np.concatenate(g)) < 1e-8))
              for a, g in zip(credit, gradient)]
     means = [np.mean(c) for c in per_sample]
-    blocks = slice(0, layers - 1)
+    blocks = json.loads(said.get("credit_trains", json.dumps(list(range(layers - 1)))))
+    trained = [means[l] for l in blocks]
 
     def aggregate(over_layers, over_samples):
         of = {"mean": np.mean, "median": np.median}
-        value = of[over_layers]([of[over_samples](c) for c in per_sample[blocks]])
+        value = of[over_layers]([of[over_samples](per_sample[l]) for l in blocks])
         return {"over_layers": over_layers, "over_samples": over_samples, "value": value}
 
     aggregates = [aggregate(*pair) for pair in itertools.product(["mean", "median"], repeat=2)]
@@ -123,7 +124,7 @@ def expected(path):
         "cosine": {
             "per_layer": means, "std": [np.std(c, ddof=1) for c in per_sample],
             "share_positive": [np.mean(c > 0) for c in per_sample], "n": [len(c) for c in per_sample],
-            "under_floor": [0] * layers, "aggregate": np.mean(means[blocks]),
+            "under_floor": [0] * layers, "aggregate": np.mean(trained),
         },
         "controls": {
             "common_mode": {"per_layer": [common(h) for h in hidden]},
@@ -135,7 +136,7 @@ def expected(path):
                 "lowest": min(a["value"] for a in aggregates),
                 "highest": max(a["value"] for a in aggregates),
                 "deep": np.mean(means[1:-1]),
-                "misrepresentation": np.mean(means[blocks]) - np.median(means[blocks]),
+                "misrepresentation": np.mean(trained) - np.median(trained),
             },
             "rank": {"matrices": [ranks(name, matrix) for name, matrix in stacked]},
         },

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Golden numbers for update rules (AdamW, SGD, Muon) and for layer-wise feedback.
 
 Usage:  python tests/golden/make_update_rules.py            writes update_rules.json beside this file
@@ -43,9 +42,9 @@ import torch.nn.functional as F
 from make_golden import LABELS, ResMlp, compare, inputs, number, relative, summary, wave, write
 
 OUT = pathlib.Path(__file__).with_name("update_rules.json")
-ADAMW = dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
-SGD = [dict(lr=0.1, momentum=momentum, weight_decay=0.01) for momentum in (0.9, 0.0)]
-MUON = dict(lr=0.02, momentum=0.95, weight_decay=0.01)
+ADAMW = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
+SGD = [{"lr": 0.1, "momentum": momentum, "weight_decay": 0.01} for momentum in (0.9, 0.0)]
+MUON = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.01}
 SHAPES = [(4, 6), (6, 4), (6, 6)]
 SCALES = [1.0, 0.3, 0.03, 1.0, 0.001]
 WHOLE = 64  # elements of a tensor under "head"
@@ -210,7 +209,7 @@ def by_hand(net, hidden, logits):
         b = f"blocks.{l}"
         inner = net.linear(f"{b}.linear1", net.norm(f"{b}.norm", hidden[l]))
         above = pulled(F.gelu, inner, found[0] @ net.back[f"{b}.linear2"].T) @ net.back[f"{b}.linear1"].T
-        found.insert(0, found[0] + pulled(lambda h: net.norm(f"{b}.norm", h), hidden[l], above))
+        found.insert(0, found[0] + pulled(lambda h, b=b: net.norm(f"{b}.norm", h), hidden[l], above))
     return found
 
 

@@ -67,7 +67,7 @@ fn assert_same_bits(own: &Gradients<F64>, other: &Gradients<F64>, what: &str) {
 /// Protocol §12, 4: with B = Wᵀ each is backpropagation, through attention too; with other matrices it
 /// is not. Under `frsf` |W| ∘ sign(W) is W; under `usf` the weights are given one magnitude.
 #[test]
-fn a_rule_that_crosses_maps_through_their_own_transposes_is_backpropagation_to_the_bit() {
+fn crossing_maps_through_their_own_transposes_is_backpropagation() {
     for &arch in Arch::ALL {
         for rule in [Base::LayerFa, Base::KolenPollack, Base::Frsf, Base::Usf] {
             let config = small(arch, Method::Bp);
@@ -189,7 +189,7 @@ fn drtp_is_dfa_of_outputs_that_give_no_class_a_chance() {
 /// Protocol §12, 5: under every update rule the distance of W and B shrinks by 1 − ηλ a step, η the
 /// rate of the map.
 #[test]
-fn under_kolen_pollack_weight_and_feedback_differ_by_one_factor_less_each_step() {
+fn kolen_pollack_brings_feedback_to_the_weights_by_one_factor() {
     for (optimizer, momentum) in
         [(OptimizerName::Adamw, 0.9), (OptimizerName::Sgd, 0.0), (OptimizerName::Muon, 0.9)]
     {

@@ -2,6 +2,7 @@
 //! a [`Panel`]. A format lays them out; it adds no statement of its own.
 
 mod controls;
+mod evidence;
 mod layers;
 mod provenance;
 mod reasons;
@@ -9,6 +10,7 @@ mod results;
 pub(super) mod words;
 
 pub(super) use controls::{NO_CONTROLS, controls};
+pub(super) use evidence::{credit, evidence};
 pub(super) use layers::{NullBand, by_layer, cosines, norms, null_bands};
 pub(super) use provenance::{runs_provenance, setting, shared_provenance, unfinished};
 pub(super) use reasons::{because, notes, reasons};
@@ -18,7 +20,7 @@ use super::panel::Shade;
 use crate::number;
 use crate::study::methods::{MethodRuns, methods};
 use crate::study::results::{RunResult, StudyResult};
-use crate::train::run_dir::Status;
+use crate::train::run_dir::RunStatus;
 use crate::verdict::list;
 use crate::verdict::{Audit, Decision, MethodSummary, Thresholds};
 use words::capital;
@@ -176,12 +178,12 @@ pub(super) fn who(run: &RunResult) -> String {
 /// How a run stands, in a word.
 pub(super) fn standing(run: &RunResult) -> &'static str {
     match run.record.status {
-        Status::Failed => "failed",
-        Status::Interrupted => "interrupted",
-        Status::Running => "running",
-        Status::Finished if run.record.diverged.is_some() => "diverged",
-        Status::Finished if run.audit.is_none() => "not audited",
-        Status::Finished => "finished",
+        RunStatus::Failed => "failed",
+        RunStatus::Interrupted => "interrupted",
+        RunStatus::Running => "running",
+        RunStatus::Finished if run.record.diverged.is_some() => "diverged",
+        RunStatus::Finished if run.audit.is_none() => "not audited",
+        RunStatus::Finished => "finished",
     }
 }
 
@@ -190,10 +192,10 @@ pub(super) fn state(run: &RunResult) -> String {
     let record = &run.record;
     let epochs = format!("{} of {} epochs", record.epoch, record.config.epochs);
     let mut text = match record.status {
-        Status::Failed => format!("failed after {epochs}"),
-        Status::Interrupted => format!("interrupted after {epochs}"),
-        Status::Running => format!("running, {epochs} done"),
-        Status::Finished => format!("finished, {epochs}"),
+        RunStatus::Failed => format!("failed after {epochs}"),
+        RunStatus::Interrupted => format!("interrupted after {epochs}"),
+        RunStatus::Running => format!("running, {epochs} done"),
+        RunStatus::Finished => format!("finished, {epochs}"),
     };
     if let Some(error) = &record.error {
         text += &format!(": {error}");
@@ -216,6 +218,6 @@ fn shade(verdict: Decision) -> Shade {
     match verdict {
         Decision::Trustworthy => Shade::Good,
         Decision::WalkedBack => Shade::Bad,
-        Decision::Inconclusive => Shade::Muted,
+        Decision::Inconclusive | Decision::Baseline => Shade::Muted,
     }
 }

@@ -121,7 +121,7 @@ pub fn shared_provenance(content: &Content) -> Panel {
     };
     let p = |run: &RunResult| run.record.provenance.clone();
     let all = [
-        ("Tool", of(&|r| format!("fa-audit {}", p(r).tool))),
+        ("Tool", of(&|r| p(r).tool)),
         ("Git revision", of(&|r| p(r).git_revision)),
         ("Burn", of(&|r| p(r).burn)),
         ("Backend", of(&|r| p(r).backend)),

@@ -34,6 +34,9 @@ pub fn because(group: &Group) -> String {
         ([], []) if summary.verdict == Decision::Trustworthy => {
             "All three that decide pass.".into()
         }
+        ([], []) if group.audits().any(|a| a.evidence.contradictions().next().is_some()) => {
+            "All three that decide pass, but the evidence of a run contradicts itself.".into()
+        }
         ([], []) => "All three that decide pass, but a run diverged.".into(),
         ([], open) => {
             format!("Nothing that was evaluated fires; not evaluated on all seeds: {}.", list(open))

@@ -3,7 +3,7 @@
 
 use super::layers::shortened;
 use super::plot::{Plot, aside, hue};
-use super::scale::{Kind, Scale};
+use super::scale::{Scale, ScaleKind};
 use crate::report::content::words::Style;
 use crate::report::content::{Content, Group};
 use crate::report::svg::{Anchor, area, drawing, group, label, line, mark};
@@ -54,7 +54,7 @@ pub fn chart(content: &Content) -> Element {
         right,
         top: TOP,
         bottom,
-        x: Scale::fit(Kind::Linear, &values, left, right, 26.0),
+        x: Scale::fit(ScaleKind::Linear, &values, left, right, 26.0),
         y: Scale::span(0.0, rows as f64, TOP, bottom),
     };
     let mut svg = drawing(WIDTH, bottom + 38.0, "Accuracy by method against the frozen twin");

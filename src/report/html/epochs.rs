@@ -1,7 +1,7 @@
 //! Growth and reference gradient over epochs: a small multiple for each method, a line a seed.
 
 use super::plot::{Grid, Plot, figure, hue, lost};
-use super::scale::{Kind, Scale};
+use super::scale::{Scale, ScaleKind};
 use crate::report::content::{Content, Group, standing};
 use crate::report::svg::{Anchor, drawing, group, label, line, mark};
 use crate::report::xml::Element;
@@ -57,7 +57,7 @@ pub fn timelines(content: &Content) -> Element {
             let mut values: Vec<f64> = metrics.filter_map(quantity.value).collect();
             values.extend(content.groups.iter().map(|g| (quantity.threshold)(&g.thresholds())));
             let top = TITLE + i as f64 * (PLOT + TITLE);
-            Scale::fit(Kind::Log, &values, top + PLOT, top, 16.0)
+            Scale::fit(ScaleKind::Log, &values, top + PLOT, top, 16.0)
         })
         .collect();
     let grid = Grid::of(content.groups.len());

@@ -1,7 +1,7 @@
 //! Charts over layers: the cosine of each method, and the norms of all.
 
 use super::plot::{Grid, Plot, aside, figure, hue, lost, seeds};
-use super::scale::{Kind, Scale, Tick};
+use super::scale::{Scale, ScaleKind, Tick};
 use crate::report::content::words::Style;
 use crate::report::content::{Content, Group, NullBand, null_bands};
 use crate::report::svg::{Anchor, drawing, group, label, line, mark, spread};
@@ -21,7 +21,7 @@ pub fn cosines(content: &Content) -> Element {
         content.groups.iter().flat_map(null_bands).filter_map(|band| band.hull()).flatten(),
     );
     let (top, bottom) = (8.0, HEIGHT - 36.0);
-    let y = Scale::fit(Kind::Linear, &values, bottom, top, 18.0);
+    let y = Scale::fit(ScaleKind::Linear, &values, bottom, top, 18.0);
     let grid = Grid::of(content.groups.len());
     let (left, right) = (38.0, grid.width - 4.0);
     let figures = content.groups.iter().enumerate().map(|(i, group)| {
@@ -141,7 +141,7 @@ fn overlay(content: &Content, title: &str, symbol: &str, of: Of, floors: &[f64])
         top,
         bottom,
         x: Scale::span(-0.25, layers.saturating_sub(1) as f64 + 0.25, left, right),
-        y: Scale::fit(Kind::Log, &values, bottom, top, 16.0),
+        y: Scale::fit(ScaleKind::Log, &values, bottom, top, 16.0),
     };
     let mut svg = drawing(width, height, title).add(plot.frame(
         &layer_ticks(&plot.x),

@@ -78,6 +78,10 @@ fn sections(content: &Content, extras: &[Panel]) -> Vec<Section> {
     verdicts.reverse();
     verdicts.push(folded(&content::thresholds(content)));
     let mut sections = vec![Section::new("verdicts", "Verdicts", verdicts)];
+    let evidence = content::evidence(content);
+    if !evidence.rows.is_empty() {
+        sections.push(Section::panel("evidence", &evidence));
+    }
     let unfinished = content::unfinished(content);
     if !unfinished.rows.is_empty() {
         sections.push(Section::panel("unfinished", &unfinished));
@@ -94,6 +98,7 @@ fn sections(content: &Content, extras: &[Panel]) -> Vec<Section> {
             ),
             layers::cosines(content),
             folded(&cosines),
+            folded(&content::credit(content)),
         ],
     ));
     sections.push(Section::new(

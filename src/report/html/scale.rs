@@ -4,7 +4,7 @@
 use crate::verdict::plain;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ScaleKind {
     Linear,
     /// Decades.
     Log,
@@ -13,7 +13,7 @@ pub enum Kind {
 /// An axis from pixel `from` (its low end) to pixel `to`.
 #[derive(Clone, Debug)]
 pub struct Scale {
-    kind: Kind,
+    kind: ScaleKind,
     /// In decades where logarithmic.
     low: f64,
     high: f64,
@@ -43,17 +43,17 @@ impl Scale {
     /// From `low` to `high` as they are.
     pub fn span(low: f64, high: f64, from: f64, to: f64) -> Self {
         let high = if high > low { high } else { low + 1.0 };
-        Self { kind: Kind::Linear, low, high, from, to, lanes: Vec::new() }
+        Self { kind: ScaleKind::Linear, low, high, from, to, lanes: Vec::new() }
     }
 
     /// Wide enough for all `values`, with some air, and with lanes of `lane` pixels where needed.
-    pub fn fit(kind: Kind, values: &[f64], from: f64, to: f64, lane: f64) -> Self {
+    pub fn fit(kind: ScaleKind, values: &[f64], from: f64, to: f64, lane: f64) -> Self {
         let mut scale = Self { kind, low: 0.0, high: 1.0, from, to, lanes: Vec::new() };
         let placed: Vec<f64> = values.iter().filter_map(|v| scale.coordinate(*v).ok()).collect();
         let low = placed.iter().copied().fold(f64::INFINITY, f64::min);
         let high = placed.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if low <= high {
-            let least = if kind == Kind::Log { 1.0 } else { 1e-3 };
+            let least = if kind == ScaleKind::Log { 1.0 } else { 1e-3 };
             let air = ((high - low) * 0.06).max((least - (high - low)) / 2.0);
             (scale.low, scale.high) = (low - air, high + air);
         }
@@ -78,9 +78,9 @@ impl Scale {
             (_, v) if v.is_nan() => Err(Lane::Undefined),
             (_, v) if v == f64::INFINITY => Err(Lane::Infinite),
             (_, v) if v == f64::NEG_INFINITY => Err(Lane::Below),
-            (Kind::Linear, v) => Ok(v),
-            (Kind::Log, v) if v > 0.0 => Ok(v.log10()),
-            (Kind::Log, _) => Err(Lane::Below),
+            (ScaleKind::Linear, v) => Ok(v),
+            (ScaleKind::Log, v) if v > 0.0 => Ok(v.log10()),
+            (ScaleKind::Log, _) => Err(Lane::Below),
         }
     }
 
@@ -103,8 +103,8 @@ impl Scale {
     /// About `count` round values, and the lanes.
     pub fn ticks(&self, count: usize) -> Vec<Tick> {
         let mut ticks: Vec<Tick> = match self.kind {
-            Kind::Linear => self.linear_ticks(count),
-            Kind::Log => self.decades(count),
+            ScaleKind::Linear => self.linear_ticks(count),
+            ScaleKind::Log => self.decades(count),
         };
         // A lane's label goes before that of a tick beside it.
         ticks.retain(|tick| self.lanes.iter().all(|(_, at)| (tick.at - at).abs() > 11.0));
@@ -113,8 +113,8 @@ impl Scale {
             label: match (lane, self.kind) {
                 (Lane::Undefined, _) => "nan".into(),
                 (Lane::Infinite, _) => "inf".into(),
-                (Lane::Below, Kind::Log) => "≤ 0".into(),
-                (Lane::Below, Kind::Linear) => "-inf".into(),
+                (Lane::Below, ScaleKind::Log) => "≤ 0".into(),
+                (Lane::Below, ScaleKind::Linear) => "-inf".into(),
             },
             lane: true,
         }));
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn every_value_has_a_place_inside_the_axis() {
         let values = [1e-9, 0.0, -3.0, 1e8, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-        for kind in [Kind::Linear, Kind::Log] {
+        for kind in [ScaleKind::Linear, ScaleKind::Log] {
             let scale = Scale::fit(kind, &values, 200.0, 10.0, 14.0);
             for v in values {
                 let at = scale.at(v);
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_scale_without_any_place_or_with_one_value_still_works() {
         for values in [&[][..], &[f64::NAN], &[5.0], &[0.0]] {
-            for kind in [Kind::Linear, Kind::Log] {
+            for kind in [ScaleKind::Linear, ScaleKind::Log] {
                 let scale = Scale::fit(kind, values, 100.0, 0.0, 14.0);
                 for v in values {
                     assert!((0.0..=100.0).contains(&scale.at(*v)), "{kind:?} {values:?}");
@@ -205,11 +205,11 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let scale = Scale::fit(Kind::Linear, &[0.0, 1.0], 0.0, 100.0, 14.0);
+        let scale = Scale::fit(ScaleKind::Linear, &[0.0, 1.0], 0.0, 100.0, 14.0);
         assert_eq!(labels(&scale.ticks(5)), ["0.0", "0.5", "1.0"]);
-        let decades = Scale::fit(Kind::Log, &[3e-9, 2e-3], 0.0, 100.0, 14.0);
+        let decades = Scale::fit(ScaleKind::Log, &[3e-9, 2e-3], 0.0, 100.0, 14.0);
         assert_eq!(labels(&decades.ticks(4)), ["1e-8", "1e-6", "1e-4"]);
-        let growth = Scale::fit(Kind::Log, &[0.9, 2000.0], 0.0, 100.0, 14.0);
+        let growth = Scale::fit(ScaleKind::Log, &[0.9, 2000.0], 0.0, 100.0, 14.0);
         assert_eq!(labels(&growth.ticks(5)), ["1", "10", "100", "1000"]);
         let epochs = Scale::span(1.0, 30.0, 0.0, 100.0);
         assert_eq!(labels(&epochs.whole_ticks(4)), ["10", "20", "30"]);

@@ -2,7 +2,7 @@
 
 use super::headline;
 use crate::number::Number;
-use crate::regress::{Comparison, Kind, Row, Value};
+use crate::regress::{Comparison, MetricRow, ToleranceKind, Value};
 use anyhow::Result;
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn of(row: &'a Row) -> Self {
+    fn of(row: &'a MetricRow) -> Self {
         Self {
             metric: &row.metric,
             outcome: row.outcome.word(),
@@ -87,13 +87,13 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl From<Kind> for Tolerance {
-    fn from(kind: Kind) -> Self {
+impl From<ToleranceKind> for Tolerance {
+    fn from(kind: ToleranceKind) -> Self {
         let (kind, by, confidence) = match kind {
-            Kind::Exact => ("exact", None, None),
-            Kind::Absolute(by) => ("absolute", Some(by), None),
-            Kind::Relative(by) => ("relative", Some(by), None),
-            Kind::Statistical(confidence) => ("statistical", None, Some(confidence)),
+            ToleranceKind::Exact => ("exact", None, None),
+            ToleranceKind::Absolute(by) => ("absolute", Some(by), None),
+            ToleranceKind::Relative(by) => ("relative", Some(by), None),
+            ToleranceKind::Statistical(confidence) => ("statistical", None, Some(confidence)),
         };
         Self { kind, by: by.map(Number), confidence: confidence.map(Number) }
     }

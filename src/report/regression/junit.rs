@@ -2,35 +2,38 @@
 //! skipped, and an improvement passes.
 
 use super::cells;
-use crate::regress::{Comparison, Outcome, Row};
-use crate::report::cases::{self, Case, Suite, document};
+use crate::regress::{Comparison, MetricRow, RowOutcome};
+use crate::report::cases::{add_suite, case, failed, skipped};
+use anyhow::Result;
+use quick_junit::{Report, TestCase, TestCaseStatus};
 
 /// The document.
-pub fn write(comparison: &Comparison) -> String {
-    let name = format!("regress.{}", comparison.name);
-    let suite = |run: &crate::regress::RunComparison| {
-        Suite::new(&name, &run.name, run.rows.iter().map(case).collect())
-    };
-    document(&name, comparison.runs.iter().map(suite).collect())
+///
+/// # Errors
+/// If it cannot be written as text, as none is known to be.
+pub fn write(comparison: &Comparison) -> Result<String> {
+    let mut report = Report::new(format!("regress.{}", comparison.name));
+    for run in &comparison.runs {
+        add_suite(&mut report, &run.name, run.rows.iter().map(of_row));
+    }
+    Ok(report.to_string()?)
 }
 
-fn case(row: &Row) -> Case {
+fn of_row(row: &MetricRow) -> TestCase {
     let [metric, baseline, found, change, allowed] = cells(row);
-    let outcome = match row.outcome {
-        Outcome::Within | Outcome::Improved => cases::Outcome::Passed,
-        Outcome::New => cases::Outcome::Skipped("not in the baseline".into()),
-        Outcome::Missing => cases::Outcome::Failed {
-            kind: "missing",
-            message: format!("missing; the baseline's is {baseline}"),
-            text: String::new(),
-        },
-        Outcome::Breached => cases::Outcome::Failed {
-            kind: "breached",
-            message: format!("{found}, the baseline's {baseline}"),
-            text: format!("change {change}, allowed {allowed}"),
-        },
+    let status = match row.outcome {
+        RowOutcome::Within | RowOutcome::Improved => TestCaseStatus::success(),
+        RowOutcome::New => skipped("not in the baseline"),
+        RowOutcome::Missing => {
+            failed("missing", format!("missing; the baseline's is {baseline}"), String::new())
+        }
+        RowOutcome::Breached => failed(
+            "breached",
+            format!("{found}, the baseline's {baseline}"),
+            format!("change {change}, allowed {allowed}"),
+        ),
     };
-    Case { name: metric, seconds: 0.0, outcome }
+    case(metric, 0.0, status)
 }
 
 #[cfg(test)]
@@ -42,7 +45,7 @@ mod tests {
     #[test]
     fn there_is_a_case_for_each_row_and_breaches_fail() {
         let comparison = comparison();
-        let text = write(&comparison);
+        let text = write(&comparison).unwrap();
         let document = Document::parse(&text).unwrap();
         let count = |name: &str| document.descendants().filter(|n| n.has_tag_name(name)).count();
         assert_eq!(count("testsuite"), comparison.runs.len());
@@ -50,7 +53,7 @@ mod tests {
         let breaches = comparison.rows().filter(|(_, row)| row.outcome.is_breach()).count();
         assert!(breaches > 2);
         assert_eq!(count("failure"), breaches);
-        assert_eq!(count("skipped"), comparison.count(Outcome::New));
+        assert_eq!(count("skipped"), comparison.count(RowOutcome::New));
         let root = document.root_element();
         assert_eq!(root.attribute("failures"), Some(breaches.to_string().as_str()));
         let messages: Vec<_> = document

@@ -1,7 +1,7 @@
 //! A comparison as Markdown, for a CI job's summary.
 
 use super::{SECTIONS, cells, headline};
-use crate::regress::{Comparison, Outcome};
+use crate::regress::{Comparison, RowOutcome};
 use crate::report::markdown::{escaped, panel};
 use crate::report::panel::{Cell, Panel, Shade};
 
@@ -24,9 +24,9 @@ pub fn write(comparison: &Comparison) -> String {
     out.trim_end().to_string() + "\n"
 }
 
-fn section(comparison: &Comparison, title: &str, outcomes: &[Outcome], note: &str) -> Panel {
+fn section(comparison: &Comparison, title: &str, outcomes: &[RowOutcome], note: &str) -> Panel {
     let rows = comparison.rows().filter(|(_, row)| outcomes.contains(&row.outcome));
-    let row = |(run, row): (&str, &crate::regress::Row)| {
+    let row = |(run, row): (&str, &crate::regress::MetricRow)| {
         let [metric, baseline, found, change, allowed] = cells(row);
         let shade = if row.outcome.is_breach() { Shade::Bad } else { Shade::None };
         let found = Cell::shaded(found, shade);
@@ -60,7 +60,7 @@ mod tests {
             assert!(text.contains(row), "{row}\n{text}");
         }
         let listed = text.lines().filter(|line| line.starts_with("| ")).count();
-        let told = comparison.rows().filter(|(_, row)| row.outcome != Outcome::Within).count();
+        let told = comparison.rows().filter(|(_, row)| row.outcome != RowOutcome::Within).count();
         assert_eq!(listed, told + 2 * SECTIONS.len());
     }
 }

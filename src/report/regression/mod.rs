@@ -5,13 +5,13 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 
-use crate::regress::{Comparison, Kind, Outcome, Row, Value};
+use crate::regress::{Comparison, MetricRow, RowOutcome, ToleranceKind, Value};
 use crate::verdict::short;
 
 /// `regression: 3 breaches in 2 of 12 runs, 1 improved, …`
 pub fn headline(comparison: &Comparison) -> String {
     let count = |outcome| comparison.count(outcome);
-    let breaches = count(Outcome::Breached) + count(Outcome::Missing);
+    let breaches = count(RowOutcome::Breached) + count(RowOutcome::Missing);
     let is_worse =
         |run: &&crate::regress::RunComparison| run.rows.iter().any(|row| row.outcome.is_breach());
     let (worse, runs) = (comparison.runs.iter().filter(is_worse).count(), comparison.runs.len());
@@ -21,31 +21,31 @@ pub fn headline(comparison: &Comparison) -> String {
         n => format!("regression from {}: {n} breaches in {worse} of {runs} runs", comparison.name),
     };
     let [missing, improved, new, within] =
-        [Outcome::Missing, Outcome::Improved, Outcome::New, Outcome::Within].map(count);
+        [RowOutcome::Missing, RowOutcome::Improved, RowOutcome::New, RowOutcome::Within].map(count);
     let missing = if missing > 0 { format!(" ({missing} missing)") } else { String::new() };
     format!("{found}{missing}; {improved} improved, {new} new, {within} within tolerance")
 }
 
 /// The sections of a report, in their order: title, which rows, and what a reader must know.
-pub(super) const SECTIONS: [(&str, &[Outcome], &str); 3] = [
-    ("Breaches", &[Outcome::Breached, Outcome::Missing], ""),
-    ("Improvements", &[Outcome::Improved], "Beyond the tolerance, the good way: no breach."),
-    ("New", &[Outcome::New], "Not in the baseline and not compared; --update takes them in."),
+pub(super) const SECTIONS: [(&str, &[RowOutcome], &str); 3] = [
+    ("Breaches", &[RowOutcome::Breached, RowOutcome::Missing], ""),
+    ("Improvements", &[RowOutcome::Improved], "Beyond the tolerance, the good way: no breach."),
+    ("New", &[RowOutcome::New], "Not in the baseline and not compared; --update takes them in."),
 ];
 
 /// What a row says: metric, baseline, found, change, allowed.
-pub(super) fn cells(row: &Row) -> [String; 5] {
+pub(super) fn cells(row: &MetricRow) -> [String; 5] {
     let value = |value: &Option<Value>| value.as_ref().map_or("–".into(), Value::to_string);
     let allowed = match (&row.baseline, &row.found) {
         (None, _) => "–".into(),
-        (Some(Value::Word(_)), _) => Kind::Exact.to_string(),
+        (Some(Value::Word(_)), _) => ToleranceKind::Exact.to_string(),
         _ => row.tolerance.to_string(),
     };
     [row.metric.clone(), value(&row.baseline), value(&row.found), change(row), allowed]
 }
 
 /// In percent where that is how it is judged, else the difference.
-fn change(row: &Row) -> String {
+fn change(row: &MetricRow) -> String {
     let number = |value: &Option<Value>| value.as_ref().and_then(Value::number);
     let (Some(b), Some(x)) = (number(&row.baseline), number(&row.found)) else {
         return "–".into();
@@ -53,7 +53,9 @@ fn change(row: &Row) -> String {
     let signed = |v: f64| if v > 0.0 { format!("+{}", short(v)) } else { short(v) };
     match row.tolerance {
         _ if !(x - b).is_finite() => "–".into(),
-        Kind::Relative(_) if b != 0.0 => format!("{} %", signed(100.0 * (x - b) / b.abs())),
+        ToleranceKind::Relative(_) if b != 0.0 => {
+            format!("{} %", signed(100.0 * (x - b) / b.abs()))
+        }
         _ => signed(x - b),
     }
 }
@@ -61,19 +63,22 @@ fn change(row: &Row) -> String {
 #[cfg(test)]
 pub(crate) mod testing {
     use crate::config::Method;
-    use crate::regress::{Baseline, Comparison, Kind, Rule, Scope, compare};
+    use crate::regress::{Baseline, Comparison, Scope, ToleranceKind, ToleranceRule, compare};
     use crate::study::testing::{Sketch, study};
 
     /// bp and dfa over two seeds against a baseline with another dfa: a breach, an improvement, a
     /// missing and a new run.
     pub fn comparison() -> Comparison {
-        let rule =
-            |metric: &str, kind| Rule { metrics: vec![metric.into()], runs: Vec::new(), kind };
+        let rule = |metric: &str, kind| ToleranceRule {
+            metrics: vec![metric.into()],
+            runs: Vec::new(),
+            kind,
+        };
         let rules = vec![
-            rule("accuracy", Kind::Absolute(0.01)),
-            rule("depth_utility", Kind::Absolute(1.0)),
-            rule("training.*", Kind::Relative(0.5)),
-            rule("*", Kind::Relative(0.01)),
+            rule("accuracy", ToleranceKind::Absolute(0.01)),
+            rule("depth_utility", ToleranceKind::Absolute(1.0)),
+            rule("training.*", ToleranceKind::Relative(0.5)),
+            rule("*", ToleranceKind::Relative(0.01)),
         ];
         let bp = |seed, accuracy| Sketch::audited(Method::Bp, seed, accuracy, 2.0, 1e-3);
         let dfa = |seed, growth| Sketch::audited(Method::Dfa, seed, 0.33, growth, 1e-3);
@@ -105,15 +110,15 @@ mod tests {
         let number = |v: f64| Some(Value::Number(Number(v)));
         let row = |baseline, found, tolerance| {
             let metric = "growth".into();
-            cells(&Row { metric, baseline, found, tolerance, outcome: Outcome::Breached })
+            cells(&MetricRow { metric, baseline, found, tolerance, outcome: RowOutcome::Breached })
         };
-        let cells = row(number(2.0), number(2.5), Kind::Relative(0.01));
+        let cells = row(number(2.0), number(2.5), ToleranceKind::Relative(0.01));
         assert_eq!(cells, ["growth", "2.00000", "2.50000", "+25.0 %", "± 1 %"]);
-        let cells = row(number(2.0), number(1.5), Kind::Absolute(0.1));
+        let cells = row(number(2.0), number(1.5), ToleranceKind::Absolute(0.1));
         assert_eq!(cells[3..], ["-0.50", "± 0.1"]);
-        let cells = row(number(2.0), number(f64::NAN), Kind::Absolute(0.1));
+        let cells = row(number(2.0), number(f64::NAN), ToleranceKind::Absolute(0.1));
         assert_eq!(cells[2..4], ["nan", "–"]);
-        let cells = row(number(2.0), None, Kind::Exact);
+        let cells = row(number(2.0), None, ToleranceKind::Exact);
         assert_eq!(cells[2..], ["–", "–", "exact"]);
     }
 }

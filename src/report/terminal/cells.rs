@@ -61,6 +61,6 @@ pub(super) fn verdict(decision: Decision, is_baseline: bool) -> Cell {
     Cell::new(decision).fg(match decision {
         Decision::Trustworthy => Color::Green,
         Decision::WalkedBack => Color::Red,
-        Decision::Inconclusive => Color::Yellow,
+        Decision::Inconclusive | Decision::Baseline => Color::Yellow,
     })
 }

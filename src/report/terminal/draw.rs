@@ -3,6 +3,7 @@
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
 const WIDTH: u16 = 80;
 /// One rule under the header; [`ruled`] draws the outer two.
@@ -61,16 +62,14 @@ fn ruled(table: &Table) -> String {
 
 /// Broken between words at 80 columns, the lines after the first set in under `bullet`.
 pub(super) fn wrapped(bullet: &str, text: &str) -> String {
-    let mut table = table(false);
-    let cells = [bullet, text].into_iter().filter(|cell| !cell.is_empty());
-    table.load_style(TableStyle::new()).add_row(cells);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 0));
-    }
-    if let (false, Some(column)) = (bullet.is_empty(), table.column_mut(0)) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
-    }
-    trimmed(&table)
+    let below = " ".repeat(textwrap::core::display_width(bullet));
+    let options = Options::new(WIDTH.into())
+        .initial_indent(bullet)
+        .subsequent_indent(&below)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    textwrap::fill(text, options)
 }
 
 fn trimmed(table: &Table) -> String {

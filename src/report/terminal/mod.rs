@@ -7,6 +7,7 @@
 mod cells;
 mod controls;
 mod draw;
+mod evidence;
 mod panels;
 mod regression;
 mod seeds;
@@ -26,7 +27,7 @@ const LAYERS_ABREAST: usize = 7;
 
 /// Everything: tables, legend, reasons, notes.
 pub fn report(audits: &[Audit], color: bool) -> String {
-    [tables(audits, color), reasons(audits), notes(audits)]
+    [tables(audits, color), reasons(audits), evidence::evidence(audits), notes(audits)]
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
@@ -40,8 +41,9 @@ pub fn tables(audits: &[Audit], color: bool) -> String {
     for ((setting, thresholds), group) in grouped(audits, key) {
         out += &format!("{setting}\n{}\n", verdicts(&group, &thresholds, color));
         let cosines = cosines(&group);
-        if !cosines.is_empty() {
-            out += &format!("\n{cosines}");
+        let credit = evidence::credit(&group);
+        for part in [cosines, credit].iter().filter(|part| !part.is_empty()) {
+            out += &format!("\n{part}");
         }
         out += "\n";
     }
@@ -130,7 +132,7 @@ fn cosines(audits: &[&Audit]) -> String {
         LayerRow { name: name(audit), second: seed(audit), cells }
     };
     let rows: Vec<_> = audits.iter().map(row).collect();
-    by_layer("Cosine of credit and gradient by layer, mean over samples", "Seed", &rows)
+    by_layer("Cosine of credit and gradient by layer, mean over samples", "Seed", &[], &rows)
 }
 
 /// A row of a table with a column for each of h_0 … h_L.
@@ -140,8 +142,10 @@ struct LayerRow {
     cells: Vec<String>,
 }
 
-/// A few layers abreast, the others below; nothing where no row has a layer.
-fn by_layer(title: &str, second: &str, rows: &[LayerRow]) -> String {
+/// A few layers abreast, the others below; nothing where no row has a layer. Cells under `first`
+/// stand before those of the layers.
+fn by_layer(title: &str, second: &str, first: &[&str], rows: &[LayerRow]) -> String {
+    let before = first;
     let rows: Vec<_> = rows.iter().filter(|row| !row.cells.is_empty()).collect();
     let Some(layers) = rows.iter().map(|row| row.cells.len()).max() else {
         return String::new();
@@ -152,7 +156,10 @@ fn by_layer(title: &str, second: &str, rows: &[LayerRow]) -> String {
         let shown = first..layers.min(first + abreast);
         let mut table = table(false);
         let mut header = vec!["Method".to_string(), second.to_string()];
-        header.extend(shown.clone().map(|l| format!("h_{l} ")));
+        header.extend(shown.clone().map(|i| match before.get(i) {
+            Some(column) => (*column).to_owned(),
+            None => format!("h_{} ", i - before.len()),
+        }));
         table.set_header(header);
         for row in &rows {
             let cells = shown.clone().map(|l| row.cells.get(l).cloned().unwrap_or_default());

@@ -1,7 +1,7 @@
 //! A comparison with a baseline, for a terminal of 80 columns.
 
 use super::draw::{panel, table, wrapped};
-use crate::regress::{Comparison, Outcome, RunComparison};
+use crate::regress::{Comparison, RowOutcome, RunComparison};
 use crate::report::regression::{SECTIONS, cells, headline};
 use comfy_table::{Cell, Color};
 
@@ -21,7 +21,12 @@ pub fn regression(comparison: &Comparison, color: bool) -> String {
     parts.join("\n\n") + "\n"
 }
 
-fn of_run(run: &RunComparison, title: &str, outcomes: &[Outcome], color: bool) -> Option<String> {
+fn of_run(
+    run: &RunComparison,
+    title: &str,
+    outcomes: &[RowOutcome],
+    color: bool,
+) -> Option<String> {
     let mut rows = run.rows.iter().filter(|row| outcomes.contains(&row.outcome)).peekable();
     rows.peek()?;
     let mut table = table(color);
@@ -29,7 +34,7 @@ fn of_run(run: &RunComparison, title: &str, outcomes: &[Outcome], color: bool) -
     for row in rows {
         let [metric, baseline, found, change, allowed] = cells(row);
         let found = match row.outcome {
-            Outcome::Improved => Cell::new(found).fg(Color::Green),
+            RowOutcome::Improved => Cell::new(found).fg(Color::Green),
             outcome if outcome.is_breach() => Cell::new(found).fg(Color::Red),
             _ => Cell::new(found),
         };

@@ -49,7 +49,7 @@ pub fn seeds(methods: &[MethodSummary], color: bool) -> String {
         }
         out += &format!("{}\n{}\n\n", wrapped("", &setting), finish(table, 3));
         let title = "Cosine of credit and gradient by layer, mean ± sample std over seeds";
-        out += &by_layer(title, "n", &layers);
+        out += &by_layer(title, "n", &[], &layers);
         out += "\n";
     }
     out + &legend(methods)

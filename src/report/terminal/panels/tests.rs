@@ -6,7 +6,7 @@ use crate::study::sweep as thresholds;
 use crate::study::testing::{Sketch, study};
 use crate::study::timeline::timeline;
 use crate::study::utility::utility;
-use crate::train::run_dir::Status as RunStatus;
+use crate::train::run_dir::RunStatus;
 
 const CALM: (f64, f64, f64) = (0.50, 2.0, 1e-4);
 

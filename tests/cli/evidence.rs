@@ -1,0 +1,151 @@
+//! Evidence is checked before anything is judged, on checkpoints and on traces.
+
+use crate::common::Place;
+use serde_json::Value;
+
+const GOLDEN: [(&str, &[u8]); 2] = [
+    ("pytorch.safetensors", include_bytes!("../golden/pytorch.safetensors")),
+    ("biotorch.npz", include_bytes!("../golden/biotorch.npz")),
+];
+
+fn audit(place: &Place, file: &str) -> Value {
+    let outcome = place.done(&format!("diagnose {file} --json --quiet"));
+    serde_json::from_str(outcome.stdout.lines().next().expect("a line")).expect("JSON")
+}
+
+/// Standing and finding of each check.
+fn checks(audit: &Value) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().expect("a word").to_owned();
+    let checks = audit["evidence"]["checks"].as_array().expect("checks");
+    let of = |c: &Value| (text(&c["check"]), text(&c["standing"]), text(&c["finding"]));
+    checks.iter().map(of).collect()
+}
+
+fn innocent(audit: &Value, who: &str) {
+    for (check, standing, finding) in checks(audit) {
+        assert_ne!(standing, "contradicted", "{who}, {check}: {finding}");
+    }
+}
+
+fn standing(audit: &Value, check: &str) -> String {
+    let found = checks(audit).into_iter().find(|(name, ..)| name == check);
+    found.expect("the check was made").1
+}
+
+#[test]
+fn no_method_of_the_program_is_accused_and_every_reference_is_proved() {
+    let place = Place::new();
+    for method in ["bp", "fa", "dfa", "frozen", "random-target", "shallow"] {
+        for norm in [true, false] {
+            let run = format!("{method}-{norm}");
+            let set = format!("--set terminal_norm={norm} --set epochs=2");
+            place.done(&format!("train --config small.toml --method {method} {set} --out {run}"));
+            let audit = audit(&place, &format!("{run}/checkpoint.mpk"));
+            innocent(&audit, &run);
+            for check in ["scale of the reference", "proof of the reference", "samples and batches"]
+            {
+                assert_eq!(standing(&audit, check), "holds", "{run}: {:?}", checks(&audit));
+            }
+            let premise = standing(&audit, "premise of the null");
+            if method == "dfa" {
+                assert_eq!(premise, "holds", "{run}: {:?}", checks(&audit));
+            }
+            let global = audit["evidence"]["credit"]["global_cosine"].as_f64().expect("a number");
+            assert!(global <= 1.0 + 1e-9 && (method != "bp" || global > 1.0 - 1e-9), "{global}");
+        }
+    }
+}
+
+#[test]
+fn the_golden_traces_are_not_accused() {
+    for (name, bytes) in GOLDEN {
+        let place = Place::new();
+        place.write(name, bytes);
+        let audit = audit(&place, name);
+        innocent(&audit, name);
+        assert_eq!(standing(&audit, "scale of the reference"), "holds", "{:?}", checks(&audit));
+        assert_eq!(standing(&audit, "reference or credit"), "holds");
+        let reasons = audit["reasons"].to_string();
+        assert!(reasons.contains("The reference is unproved"), "{reasons}");
+    }
+}
+
+#[test]
+fn the_terminal_names_what_was_checked() {
+    let place = Place::new();
+    let (name, bytes) = GOLDEN[0];
+    place.write(name, bytes);
+    let shown = place.done(&format!("diagnose {name}")).stdout;
+    for words in ["Evidence\n", "checks hold", "proof of the reference, not checkable", "global"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+}
+
+#[test]
+fn a_trace_in_a_runs_folder_leaves_the_runs_verdict_alone_and_a_stranger_is_refused() {
+    let place = Place::new();
+    place.done("train --config small.toml --method dfa --set epochs=1 --out run");
+    place.done("diagnose run --quiet");
+    let own = place.read("run/verdict.json");
+    place.write("run/checkpoint.npz", GOLDEN[1].1);
+    place.done("diagnose run/checkpoint.npz --quiet");
+    assert_eq!(place.read("run/verdict.json"), own);
+    assert!(place.path("run/checkpoint.verdict.json").exists());
+    let page = place.done("report run --format md").stdout;
+    assert!(page.contains("scale of the reference"), "{page}");
+    // Another run's verdict in its place.
+    place.write("run/verdict.json", place.read("run/checkpoint.verdict.json"));
+    for line in ["report run", "regress base.json run --update"] {
+        let outcome = place.run(line);
+        assert_ne!(outcome.code, 0, "{line}: {}", outcome.stdout);
+        assert!(outcome.stderr.contains("is of another run"), "{line}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn json_is_printed_even_where_no_file_can_be_written() {
+    let place = Place::new();
+    place.write("t/a.npz", GOLDEN[1].1);
+    place.write("taken", "a file, not a folder");
+    let outcome = place.run("diagnose t/a.npz --json --out taken/here");
+    assert_ne!(outcome.code, 0);
+    assert!(outcome.stdout.starts_with("{\"schema\""), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_baseline_is_called_one_in_every_format() {
+    let place = Place::new();
+    place.done("train --config small.toml --method frozen --set epochs=1 --out frozen");
+    let audit = audit(&place, "frozen");
+    assert_eq!(audit["verdict"], "baseline");
+    for format in ["table", "csv", "json", "md", "html"] {
+        let text = place.done(&format!("report frozen --format {format}")).stdout;
+        assert!(text.contains("baseline"), "{format}");
+        assert!(
+            !text.contains("inconclusive\"") && !text.contains(",inconclusive,fa-audit"),
+            "{format}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_neither_checkpoint_nor_trace_is_named_for_what_it_is() {
+    let place = Place::new();
+    for (name, bytes, words) in [
+        ("a.h5", b"\x89HDF\r\n\x1a\n".as_slice(), "an HDF5 file"),
+        ("b.gguf", b"GGUF\x03\0\0\0", "a GGUF model"),
+        ("c.npy", b"\x93NUMPY\x01\0", "a single NumPy array"),
+        ("d.npz", b"<!DOCTYPE html><title>404", "a web page"),
+        ("e.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        ("f.mpk", b"\x1f\x8b\x08\0", "a gzip archive"),
+    ] {
+        place.write(name, bytes);
+        let outcome = place.run(&format!("diagnose {name}"));
+        assert_ne!(outcome.code, 0, "{name}");
+        assert!(outcome.stderr.contains(words), "{name}: {}", outcome.stderr);
+        assert_eq!(outcome.stderr.lines().count(), 1, "{name}: {}", outcome.stderr);
+    }
+    let outcome = place.run("diagnose .");
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("a directory without checkpoint.mpk"), "{}", outcome.stderr);
+}
