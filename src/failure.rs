@@ -3,8 +3,9 @@
 
 use anyhow::{Result, anyhow};
 use std::fmt;
-use std::panic::{UnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::{Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// A mistake in flags, keys or how the command was used (exit code 2).
 #[derive(Debug)]
@@ -24,26 +25,47 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 }
 
 /// Does `work`. A panic, also in a thread that it waits for, becomes an error that says what happened,
-/// in which file and on which line.
+/// in which file and on which line. What `work` was changing is not to be used afterwards.
 ///
 /// # Errors
 /// What `work` returns, or a panic.
-pub fn caught<T>(work: impl FnOnce() -> Result<T> + UnwindSafe) -> Result<T> {
-    /// In order: what a scope or a lock says of the first comes after it.
-    static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let panics = || PANICS.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = take_hook();
-    set_hook(Box::new(move |panic| {
-        let what = panic.payload_as_str().unwrap_or("no message");
-        let place = panic.location().map_or("an unknown place".into(), ToString::to_string);
-        panics().push(format!("{what} (at {place})"));
-    }));
-    let done = catch_unwind(work);
-    set_hook(before);
-    done.unwrap_or_else(|_| {
-        let said = std::mem::take(&mut *panics()).join("; then ");
+pub fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    survived(work).unwrap_or_else(|said| {
         Err(anyhow!("a defect of fa-audit {}, please report it: {said}", env!("CARGO_PKG_VERSION")))
     })
+}
+
+/// Panics in order: what a scope or a lock says of the first comes after it.
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// How many pieces of work are being survived, one inside another or in several threads.
+static SURVIVED: AtomicUsize = AtomicUsize::new(0);
+
+/// Does `work`. Of a panic, as in [`caught`], its words.
+///
+/// # Errors
+/// The words.
+pub fn survived<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if SURVIVED.load(Ordering::SeqCst) == 0 {
+                return before(panic);
+            }
+            let what = panic.payload_as_str().unwrap_or("no message");
+            let place = panic.location().map_or("an unknown place".into(), ToString::to_string);
+            panics().push(format!("{what} (at {place})"));
+        }));
+    });
+    SURVIVED.fetch_add(1, Ordering::SeqCst);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    SURVIVED.fetch_sub(1, Ordering::SeqCst);
+    done.map_err(|_| std::mem::take(&mut *panics()).join("; then "))
+}
+
+fn panics() -> MutexGuard<'static, Vec<String>> {
+    PANICS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,61 +1,140 @@
 //! Files of a run and of a study: written so that a reader never sees half of one, read so that
 //! one that is not what its name says takes neither all memory nor all time.
 
+use crate::failure::survived;
 use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{Error, ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Bytes of the longest text that is read: a run of 100,000 epochs records less.
 pub const LONGEST_TEXT: u64 = 256 << 20;
 
-/// Writes `bytes` beside `path`, flushes them to the disk and renames the file into its place.
+/// Whether `error` says that there is nothing, and not that the system could not look.
+pub fn is_absence(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Whether there is something at `path`.
+///
+/// # Errors
+/// Names the path where the system does not tell.
+pub fn exists(path: &Path) -> Result<bool> {
+    Ok(looked_at(path)?.is_some())
+}
+
+/// Whether there is a directory at `path`.
+///
+/// # Errors
+/// Names the path where the system does not tell.
+pub fn is_directory(path: &Path) -> Result<bool> {
+    Ok(looked_at(path)?.is_some_and(|found| found.is_dir()))
+}
+
+fn looked_at(path: &Path) -> Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if is_absence(&e) => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("cannot look at {}", path.display())),
+    }
+}
+
+/// The path from the root, though nothing may lie there.
+///
+/// # Errors
+/// Names the path where the working folder it begins in is gone.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot tell where {} lies", path.display()))
+}
+
+/// What lies in `directory`, in order; nothing where there is no such directory.
+///
+/// # Errors
+/// Names the directory that cannot be listed.
+pub fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let list = || -> std::io::Result<Vec<PathBuf>> {
+        let mut found = match fs::read_dir(directory) {
+            Err(e) if is_absence(&e) => return Ok(Vec::new()),
+            other => other?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?,
+        };
+        found.sort();
+        Ok(found)
+    };
+    // The standard library panics where a directory cannot be closed.
+    survived(list)
+        .unwrap_or_else(|text| Err(Error::other(text)))
+        .with_context(|| format!("cannot list {}", directory.display()))
+}
+
+/// Writes `bytes` beside `path`, flushes them to the disk and renames the file into its place. What
+/// earlier writers of `path` left there when they were killed is swept.
 ///
 /// # Errors
 /// Names the file and what the system says.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default();
     let write = || -> std::io::Result<()> {
-        let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
-        let mut prefix = path.file_name().map(unfinished).unwrap_or_default();
-        prefix.push(".");
-        let mut file = builder(&prefix).tempfile_in(directory)?;
+        let mut file = unfinished(directory, name)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
+        fs::rename(file.path(), path)?;
+        // It has another name now: there is nothing to remove.
+        file.disable_cleanup(true);
         Ok(())
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    // The file is in its place: a directory that cannot be listed keeps what was left in it.
+    let _ = sweep(directory, |target| OsStr::new(target) == name);
+    Ok(())
+}
+
+/// A new file for what is to become `name`, locked for as long as it is open.
+fn unfinished(directory: &Path, name: &OsStr) -> std::io::Result<NamedTempFile> {
+    let mut prefix = OsString::from(UNFINISHED);
+    prefix.push(name);
+    prefix.push(".");
+    loop {
+        let file = builder(&prefix).tempfile_in(directory)?;
+        // On a file system without locks nobody sweeps.
+        let _ = file.as_file().lock();
+        // Another writer may have swept it before it was locked.
+        if fs::exists(file.path())? {
+            return Ok(file);
+        }
+    }
 }
 
 /// Removes what a [`write_atomically`] of `names` in `directory` left behind when its program was
-/// killed. Only for a directory in which no program writes these names now.
+/// killed. What is being written has a lock.
 ///
 /// # Errors
-/// Names the file that cannot be removed.
+/// Names what cannot be listed or removed.
 pub fn sweep(directory: &Path, names: impl Fn(&str) -> bool) -> Result<()> {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(name) = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)) else {
-            continue;
-        };
-        if name.rsplit_once('.').is_some_and(|(target, _)| names(target)) {
-            let path = entry.path();
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    for path in entries(directory)? {
+        let name = path.file_name().and_then(OsStr::to_str);
+        let target = name.and_then(|n| n.strip_prefix(UNFINISHED)).and_then(|n| n.rsplit_once('.'));
+        if target.is_some_and(|(target, _)| names(target)) {
+            let remove = || match File::open(&path) {
+                Ok(file) if file.try_lock().is_err() => Ok(()),
+                Err(e) if !is_absence(&e) => Err(e),
+                _ => fs::remove_file(&path),
+            };
+            match remove() {
+                Err(e) if !is_absence(&e) => {
+                    return Err(e).with_context(|| format!("cannot remove {}", path.display()));
+                }
+                _ => {}
+            }
         }
     }
     Ok(())
 }
 
 const UNFINISHED: &str = ".unfinished-";
-
-/// What the names of unfinished files for `target` begin with.
-fn unfinished(target: &OsStr) -> OsString {
-    let mut name = OsString::from(UNFINISHED);
-    name.push(target);
-    name
-}
 
 /// Reads a file of at most `most` bytes.
 ///
@@ -131,5 +210,38 @@ mod tests {
         sweep(dir.path(), |name| name == "run.json").unwrap();
         let there = left.map(|name| dir.path().join(name).exists());
         assert_eq!(there, [false, true, true, true]);
+    }
+
+    #[test]
+    fn the_next_writer_of_a_file_sweeps_what_was_left_of_it_and_nothing_that_is_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.json");
+        let left = dir.path().join(".unfinished-run.json.Xy1");
+        let others = dir.path().join(".unfinished-verdict.json.Xy2");
+        fs::write(&left, "half").unwrap();
+        fs::write(&others, "half").unwrap();
+        let writing = unfinished(dir.path(), "run.json".as_ref()).unwrap();
+        write_atomically(&path, b"whole").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!([&left, &others].map(|p| p.exists()), [false, true]);
+        assert!(writing.path().exists(), "it has a lock");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_an_error_and_what_is_not_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(exists(&file).unwrap());
+        for nothing in [dir.path().join("no"), file.join("below")] {
+            assert!(!exists(&nothing).unwrap());
+            assert_eq!(entries(&nothing).unwrap(), Vec::<PathBuf>::new());
+        }
+        assert_eq!(entries(dir.path()).unwrap(), [file]);
+        // A name that no system takes.
+        let endless = dir.path().join("x".repeat(5000));
+        for error in [exists(&endless).unwrap_err(), entries(&endless).unwrap_err()] {
+            assert!(error.to_string().contains("xxx"), "{error}");
+        }
     }
 }

@@ -37,16 +37,20 @@
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
 //! | [`foreign`] | what a file that is not the expected one seems to be |
 //! | [`failure`] | which failures are the user's words, and so a usage error; panics, and so a defect |
+//! | `message` | what is said on standard error, which never ends the work |
 //! | `shown` | text that others wrote, made safe to show |
-//! | `unique` | JSON objects in which no key stands twice |
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
 //! | `words` | how numbers and lists are worded |
 //! | `tables` | the lists to which a rule, a network or a control is added by one line |
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
 //! | [`report`] | one result, one small file a format |
+//! | `unique` | JSON objects in which no key stands twice |
 //! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
 //! | [`backend`] | which devices exist, probing CUDA, the precision of its products, the step's own operations, and the only place where concrete backends are named |
+
+// `message::tell` and the printing in `cli` outlive a pipe that is closed and a disk that is full.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod audit;
 pub mod backend;
@@ -60,6 +64,7 @@ pub mod files;
 pub mod foreign;
 pub mod import;
 pub mod learn;
+mod message;
 pub mod model;
 pub mod number;
 pub mod pitfalls;

@@ -5,6 +5,7 @@ pub mod controls;
 pub mod double;
 pub mod rerun;
 mod traced;
+mod twin;
 
 use crate::backend::{self, Differentiable, Task};
 use crate::config::keys::Role;
@@ -12,16 +13,19 @@ use crate::config::{Config, FeedbackSharing, MatmulPrecision, Method, Normalise}
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
 use crate::evidence::proof::Proof;
-use crate::evidence::{Checked, Statement, examine, feedback};
+use crate::evidence::{Checked, Part, Statement, examine, feedback};
 use crate::failure::usage;
+use crate::files::{absolute, entries};
 use crate::foreign;
 use crate::model::NamedTensors;
 use crate::probe::probe;
+use crate::shown;
 use crate::trace::file::Format;
 use crate::trace::{LayerTrace, Matrix};
 use crate::train::checkpoint::{Checkpoint, unpack};
 use crate::train::evaluate;
-use crate::train::run_dir::{RunDir, RunStatus};
+use crate::train::identity::contradictions;
+use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::TensorData;
@@ -79,10 +83,13 @@ impl Auditor {
             stability: config.threshold_stability,
             depth_utility: config.threshold_depth_utility,
         };
+        let record = RunDir::at(path.parent().unwrap_or(Path::new(""))).record()?;
+        let recorded = record.as_ref().and_then(|r| r.provenance.feedback_hash.as_deref());
         let mut evidence = examine(&trace, &statement(&checkpoint, accuracy));
         evidence.checks.push(feedback_of(&checkpoint)?);
+        evidence.checks.extend(foreign_feedback(&checkpoint, recorded)?);
         evidence.checks.sort_by_key(|checked| checked.standing);
-        let subject = subject(path, &checkpoint);
+        let subject = subject(&checkpoint, record.as_ref());
         Ok(judge(subject, evidence, &trace, Some(accuracy), frozen, &thresholds, controls))
     }
 
@@ -135,7 +142,8 @@ impl Auditor {
             Some(given) => Some(given.clone()),
             // What lies beside it shares neither its initialisation nor its data order.
             None if checkpoint.imported.is_some() => None,
-            None => find_twin(path, &checkpoint.config),
+            None => find_twin(path, &checkpoint.config)
+                .context("looking for the frozen twin, which --frozen names")?,
         };
         let Some(twin_path) = found else { return Ok(None) };
         let named = twin_path.display();
@@ -154,7 +162,8 @@ impl Auditor {
         Ok(Some(FrozenBaseline {
             accuracy: self.twin_accuracy(&twin_path, &twin)?,
             method: words(&twin),
-            source: twin_path.display().to_string(),
+            source: shown::line(&twin_path.display().to_string()),
+            differs: twin::differences(checkpoint, &twin),
         }))
     }
 
@@ -178,10 +187,9 @@ fn words(checkpoint: &Checkpoint) -> String {
     format!("{}, seed {}, epoch {}", config.label(), config.seed, progress.epoch)
 }
 
-fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
+fn subject(checkpoint: &Checkpoint, record: Option<&RunRecord>) -> Subject {
     let config = &checkpoint.config;
-    let record = path.parent().map(RunDir::at).and_then(|dir| dir.read_record().ok());
-    let diverged = record.and_then(|r| r.diverged).map(|d| {
+    let diverged = record.and_then(|r| r.diverged.as_ref()).map(|d| {
         format!("{} was {} after epoch {}", d.quantity, crate::number::text(d.value.0), d.epoch)
     });
     Subject {
@@ -197,7 +205,7 @@ fn subject(path: &Path, checkpoint: &Checkpoint) -> Subject {
         data_source: checkpoint.data.source.name().into(),
         is_baseline: config.is_baseline(),
         diverged,
-        imported: checkpoint.imported.as_ref().map(|i| i.file.clone()),
+        imported: checkpoint.imported.as_ref().map(|i| shown::line(&i.file)),
     }
 }
 
@@ -238,25 +246,39 @@ fn feedback_of(checkpoint: &Checkpoint) -> Result<Checked> {
     Ok(feedback::feedback(&own, &weights))
 }
 
+/// The contradiction, where the feedback in the checkpoint is not its run's own: then every cosine is
+/// that of other feedback. `recorded` is the `feedback_hash` of the run's record.
+fn foreign_feedback(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result<Option<Checked>> {
+    let found = contradictions(checkpoint, recorded)?;
+    Ok((!found.is_empty()).then(|| {
+        let finding = format!(
+            "The feedback is not the run's: {}. Every cosine would be that of other feedback.",
+            found.join("; ")
+        );
+        Checked::contradicted("the run's own feedback", &[Part::Cosine, Part::Null], finding)
+    }))
+}
+
 /// A finished frozen run that matches `config` in the directories beside the run of `path`.
-fn find_twin(path: &Path, config: &Config) -> Option<PathBuf> {
-    let run = std::path::absolute(path).ok()?;
-    let mut run = run.parent()?;
-    if run.file_name().is_some_and(|name| name == "epochs") {
-        run = run.parent()?;
-    }
-    let beside = std::fs::read_dir(run.parent()?).ok()?;
-    let twins = beside.flatten().filter_map(|entry| {
-        let dir = RunDir::at(entry.path());
-        let record = dir.read_record().ok()?;
-        let twin = record.config;
-        let is_twin = record.status == RunStatus::Finished
+///
+/// # Errors
+/// Names what cannot be looked at, and records that are none: they may be the twin's.
+fn find_twin(path: &Path, config: &Config) -> Result<Option<PathBuf>> {
+    let run = absolute(path)?;
+    let above = run.ancestors().skip(1).find(|p| p.file_name().is_none_or(|n| n != "epochs"));
+    let Some(beside) = above.and_then(Path::parent) else { return Ok(None) };
+    let mut twins = Vec::new();
+    for dir in entries(beside)?.into_iter().map(RunDir::at) {
+        let Some(RunRecord { status, config: twin, .. }) = dir.record()? else { continue };
+        let is_twin = status == RunStatus::Finished
             && twin.method == Method::Frozen
             && twin.twin_key() == config.twin_key();
-        // Of twins that differ in what the baseline may choose, the one that a study would train.
-        is_twin.then(|| (twin.base != config.twin().base, dir.checkpoint()))
-    });
-    twins.min().map(|(_, checkpoint)| checkpoint)
+        if is_twin {
+            // Of twins that differ in what the baseline may choose, the one that a study would train.
+            twins.push((twin.base != config.twin().base, dir.checkpoint()));
+        }
+    }
+    Ok(twins.into_iter().min().map(|(_, checkpoint)| checkpoint))
 }
 
 /// What keeps `twin` from being the frozen twin of `config`, for one that a person named.

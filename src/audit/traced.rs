@@ -1,7 +1,7 @@
 //! The audit of a trace: what another program recorded of its network. There is no network to run, and
 //! so no control that runs one.
 
-use super::Auditor;
+use super::{Auditor, twin};
 use crate::config::Method;
 use crate::diagnostics::controls::{Control, Controls, Layered};
 use crate::diagnostics::direct_null::direct_null;
@@ -12,6 +12,7 @@ use crate::evidence::proof::Proof;
 use crate::evidence::{Checked, Evidence, Standing, Statement, examine, premise, samples};
 use crate::failure::usage;
 use crate::model::outline;
+use crate::shown;
 use crate::trace::file::{Format, Trace};
 use crate::trace::{LayerTrace, Matrix, TraceInfo};
 use crate::train::checkpoint::Checkpoint;
@@ -60,7 +61,8 @@ impl Auditor {
             let said = trace.info.frozen_accuracy.map(|accuracy| FrozenBaseline {
                 accuracy,
                 method: Method::Frozen.to_string(),
-                source: path.display().to_string(),
+                source: shown::line(&path.display().to_string()),
+                differs: Vec::new(),
             });
             return Ok((said, None));
         };
@@ -77,12 +79,18 @@ impl Auditor {
                 (Twin::of_checkpoint(&twin), Some(self.twin_accuracy(&given, &twin)?))
             }
         };
-        twin.check(&Twin::of_trace(trace)).map_err(refused)?;
+        let run = Twin::of_trace(trace);
+        twin.check(&run).map_err(refused)?;
         let accuracy = accuracy.ok_or_else(|| {
             refused("its metadata say no `accuracy`, with which the run is to be compared".into())
         })?;
-        let source = given.display().to_string();
-        Ok((Some(FrozenBaseline { accuracy, method: twin.words, source }), doubt))
+        let frozen = FrozenBaseline {
+            accuracy,
+            differs: twin.differences(&run),
+            method: twin.words,
+            source: shown::line(&given.display().to_string()),
+        };
+        Ok((Some(frozen), doubt))
     }
 }
 
@@ -91,6 +99,10 @@ struct Twin {
     method: Option<String>,
     arch: Option<String>,
     dataset: Option<String>,
+    seed: Option<u64>,
+    epoch: Option<u64>,
+    /// Epochs that were planned.
+    epochs: Option<u64>,
     /// d of h_0 … h_L.
     widths: Vec<usize>,
     /// Which run it is, for the reader.
@@ -111,6 +123,9 @@ impl Twin {
             method: info.method.clone(),
             arch: info.arch.clone(),
             dataset: info.dataset.clone(),
+            seed: info.seed,
+            epoch: info.epoch,
+            epochs: info.epochs,
             widths: hidden.iter().map(Matrix::cols).collect(),
             words,
         }
@@ -122,9 +137,26 @@ impl Twin {
             method: Some(config.method.to_string()),
             arch: Some(config.arch.to_string()),
             dataset: Some(config.dataset.name().into()),
+            seed: Some(config.seed),
+            epoch: Some(checkpoint.progress.epoch as u64),
+            epochs: Some(config.epochs as u64),
             widths: outline(config, checkpoint.data.classes).widths().collect(),
             words: super::words(checkpoint),
         }
+    }
+
+    /// What of this run, as far as both say it, is not as a twin of `run` has it.
+    fn differences(&self, run: &Self) -> Vec<String> {
+        [
+            ("seed", self.seed, run.seed),
+            ("epoch", self.epoch, run.epoch),
+            ("epochs", self.epochs, run.epochs),
+        ]
+        .into_iter()
+        .filter_map(|(key, theirs, ours)| Some((key, theirs?, ours?)))
+        .filter(|(_, theirs, ours)| theirs != ours)
+        .map(|(key, theirs, ours)| twin::differs(key, &theirs, &ours))
+        .collect()
     }
 
     /// What keeps this run from being the frozen twin of `run`.

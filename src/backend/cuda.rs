@@ -1,6 +1,7 @@
 //! Is there a CUDA device? Burn creates it lazily, and its first operation panics with a message
 //! that hides the cause: so the driver, the run-time compiler and its headers are looked for first.
 
+use crate::files::exists;
 use libloading::Library;
 use std::path::{Path, PathBuf};
 
@@ -24,12 +25,14 @@ pub fn problem(index: usize) -> Option<String> {
     if !COMPILER.iter().any(|name| unsafe { Library::new(*name) }.is_ok()) {
         return Some(format!("NVIDIA's run-time compiler ({}) is not installed", COMPILER[0]));
     }
-    if !toolkits().iter().any(|root| root.join("include/cuda_runtime.h").exists()) {
-        return Some(
-            "the CUDA toolkit's headers are not found: CUDA_PATH must name its folder".into(),
-        );
+    for root in toolkits() {
+        match exists(&root.join("include/cuda_runtime.h")) {
+            Ok(true) => return None,
+            Ok(false) => {}
+            Err(error) => return Some(format!("{error:#}")),
+        }
     }
-    None
+    Some("the CUDA toolkit's headers are not found: CUDA_PATH must name its folder".into())
 }
 
 fn toolkits() -> Vec<PathBuf> {

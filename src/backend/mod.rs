@@ -4,9 +4,12 @@
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
 mod kernels;
+mod machine;
 mod settings;
 #[cfg(feature = "cuda")]
 mod tf32;
+
+pub use machine::instruction_sets;
 
 pub use kernels::{
     AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift, Shared,

@@ -7,6 +7,7 @@ use crate::audit::{Auditor, Options};
 use crate::backend;
 use crate::config::Layer;
 use crate::failure::usage;
+use crate::message::tell;
 use crate::study::{
     self, DEMONSTRATION, Display, Estimator, Failure, Mixture, PlannedRun, Program, Shard, Study,
     StudyFile, listing, train_missing,
@@ -76,14 +77,14 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     let shard = args.shard.unwrap_or(Shard::WHOLE);
     let part = runs.iter().enumerate().filter(|(position, _)| shard.has(*position));
     let mine: Vec<&PlannedRun> = part.map(|(_, run)| run).collect();
-    let missing = mine.iter().filter(|run| !run.is_finished()).count();
-    let mixture = Mixture::of(&runs, (missing > 0).then_some(PROGRAM));
-    let estimator = Estimator::of(&runs);
+    let missing = mine.len() - finished(mine.iter().copied())?.len();
+    let mixture = Mixture::of(&runs, (missing > 0).then_some(PROGRAM))?;
+    let estimator = Estimator::of(&runs)?;
     let workers = args.workers.map_or_else(cores, usize::from);
     if args.dry_run {
-        print(&(listing(&mine, &estimator, workers) + "\n"))?;
+        print(&(listing(&mine, &estimator, workers)? + "\n"))?;
         if let Some(mixture) = mixture {
-            eprintln!("warning: {MIXED} and need --allow-mixed{mixture}");
+            tell(format!("warning: {MIXED} and need --allow-mixed{mixture}"));
         }
         return Ok(DONE);
     }
@@ -94,11 +95,11 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     if !show.quiet {
         let (count, place) = (runs.len(), root.display());
         let of = args.shard.map_or(String::new(), |_| format!(" of {} here", mine.len()));
-        eprintln!("study {}: {count} runs in {place}, {missing}{of} to train", study.name);
-        note_others(&plan, &root, &runs);
+        tell(format!("study {}: {count} runs in {place}, {missing}{of} to train", study.name));
+        note_others(&plan, &root, &runs, missing)?;
     }
     let shown = study::ShownProgress { messages: !show.quiet, display: !show.no_progress };
-    let mut display = Display::new(&mine, estimator, workers, shown);
+    let mut display = Display::new(&mine, estimator, workers, shown)?;
     let failures = train_missing(&mine, workers, &mut display)?;
     drop(display);
     if interrupt::asked() {
@@ -106,19 +107,22 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     }
 
     let failed = |run: &PlannedRun| failures.iter().any(|f| f.dir == run.dir.path());
-    let elsewhere = runs.iter().filter(|run| !run.is_finished() && !failed(run)).count();
+    let rest: Vec<_> = runs.iter().filter(|run| !failed(run)).collect();
+    let elsewhere = rest.len() - finished(rest.iter().copied())?.len();
     if elsewhere > 0 {
         report(&failures, true)?;
         if !show.quiet {
             let of = runs.len();
-            eprintln!("no verdicts yet: other programs have {elsewhere} of {of} runs to finish;");
-            eprintln!("when they are done: {}", args.merging());
+            tell(format!(
+                "no verdicts yet: other programs have {elsewhere} of {of} runs to finish;"
+            ));
+            tell(format!("when they are done: {}", args.merging()));
         }
         return Ok(if failures.is_empty() { DONE } else { FAILED });
     }
     if missing > 0 {
         // Only now the data of the new runs are known.
-        args.check_mixture(Mixture::of(&runs, None))?;
+        args.check_mixture(Mixture::of(&runs, None)?)?;
     }
     conclude(&args, &root, &runs, failures, shown)
 }
@@ -134,7 +138,7 @@ fn conclude(
     let data_dir = args.data_dir.clone();
     let mut auditor = Auditor::new(Options { data_dir, controls: true, ..Options::default() });
     let mut judged = Vec::new();
-    let finished: Vec<_> = runs.iter().filter(|run| run.is_finished()).collect();
+    let finished = finished(runs)?;
     let bar = study::judging(finished.len(), shown);
     for run in finished {
         if interrupt::asked() {
@@ -156,7 +160,9 @@ fn conclude(
     report(&failures, args.json)?;
     if shown.messages {
         let place = root.display();
-        eprintln!("charts and controls: {place}/report.html; more: fa-audit report {place} --help");
+        tell(format!(
+            "charts and controls: {place}/report.html; more: fa-audit report {place} --help"
+        ));
     }
     if !failures.is_empty() {
         return Ok(FAILED);
@@ -164,8 +170,21 @@ fn conclude(
     Ok(results::exit_code(&audits, args.fail_on))
 }
 
+/// Those of `runs` that are finished.
+fn finished<'a, 'c: 'a>(
+    runs: impl IntoIterator<Item = &'a PlannedRun<'c>>,
+) -> Result<Vec<&'a PlannedRun<'c>>> {
+    let mut found = Vec::new();
+    for run in runs {
+        if run.is_finished()? {
+            found.push(run);
+        }
+    }
+    Ok(found)
+}
+
 fn interrupted() -> u8 {
-    eprintln!("interrupted; the same command goes on");
+    tell("interrupted; the same command goes on");
     INTERRUPTED
 }
 
@@ -175,7 +194,7 @@ impl Args {
     fn read_study(&self) -> Result<Study> {
         let mut over = Layer::new("the command line");
         if let Some(dir) = &self.data_dir {
-            over.keys.insert("data_dir".into(), data_dir_key(dir));
+            over.keys.insert("data_dir".into(), data_dir_key(dir)?);
         }
         match &self.study {
             Some(path) => Study::read(path, &over),
@@ -188,7 +207,7 @@ impl Args {
         match mixture {
             None => Ok(()),
             Some(mixture) if self.allow_mixed => {
-                eprintln!("warning: {MIXED}{mixture}");
+                tell(format!("warning: {MIXED}{mixture}"));
                 Ok(())
             }
             Some(mixture) => Err(usage(format!("{MIXED}; --allow-mixed goes on{mixture}"))),
@@ -220,25 +239,30 @@ fn report(failures: &[Failure], aside: bool) -> Result<()> {
         text += &format!("  · {who}: {message}\n    {}\n", dir.display());
     }
     if aside {
-        eprint!("{}", text.trim_start());
+        tell(text.trim());
         return Ok(());
     }
     print(&text)
 }
 
 /// Mentions what lies in the directory and is not as the study says.
-fn note_others(plan: &StudyFile, root: &Path, runs: &[PlannedRun]) {
-    let strangers = plan.strangers(root);
+fn note_others(plan: &StudyFile, root: &Path, runs: &[PlannedRun], missing: usize) -> Result<()> {
+    let strangers = plan.strangers(root)?;
     if let Some(first) = strangers.first() {
         let who = match strangers.len() {
             1 => format!("1 run here is not the study's and is left alone: {first}"),
             n => format!("{n} runs here are not the study's and are left alone, such as {first}"),
         };
-        eprintln!("note: {who}");
+        tell(format!("note: {who}"));
     }
-    if let Some(text) = study::other_keys(runs) {
-        eprintln!("note: {text}");
+    let ours = (missing > 0).then(backend::instruction_sets);
+    if let Some(text) = study::other_processors(runs, ours.as_deref())? {
+        tell(format!("note: {text}"));
     }
+    if let Some(text) = study::other_keys(runs)? {
+        tell(format!("note: {text}"));
+    }
+    Ok(())
 }
 
 fn cores() -> usize {

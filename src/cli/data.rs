@@ -2,6 +2,7 @@
 
 use super::{DONE, FAILED, print};
 use crate::data::{DatasetKind, Source, Verification, verify};
+use crate::message::tell;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -40,7 +41,7 @@ pub fn run(args: Args) -> Result<u8> {
     let (mut found, mut official) = (false, true);
     for kind in [DatasetKind::Cifar10, DatasetKind::Cifar100] {
         match verify(kind, place.data_dir.as_deref()) {
-            Ok(report) if report.files.iter().all(|file| file.bytes.is_none()) => {
+            Ok(report) if report.files.iter().all(|file| file.is_absent) => {
                 lines += &format!("{kind} in {}: no files\n", report.dir.display());
             }
             Ok(report) => {
@@ -48,7 +49,7 @@ pub fn run(args: Args) -> Result<u8> {
                 official &= report.source() == Some(Source::Official);
                 describe(&mut lines, &report);
             }
-            Err(error) => eprintln!("{error:#}"),
+            Err(error) => tell(format!("{error:#}")),
         }
     }
     lines += "synthetic: made in memory from a seed, no files\n";

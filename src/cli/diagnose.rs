@@ -4,6 +4,8 @@ use super::results::{self, FailOn, Judged};
 use super::{Show, options};
 use crate::audit::{Auditor, Options};
 use crate::failure::usage;
+use crate::files::{exists, is_directory};
+use crate::message::tell;
 use crate::verdict::Audit;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -61,7 +63,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
     for (i, input) in inputs.iter().enumerate() {
         if !show.quiet && args.inputs.len() > 1 {
-            eprintln!("{}/{}: {}", i + 1, args.inputs.len(), input.display());
+            tell(format!("{}/{}: {}", i + 1, args.inputs.len(), input.display()));
         }
         let audit = auditor.audit(input)?;
         judged.push(Judged { audit, verdict_file: verdict_file(input, args.out.as_deref()) });
@@ -94,11 +96,11 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
 
 /// What is audited of a path: of a run's directory its newest checkpoint.
 fn checkpoint_of(input: &Path) -> Result<PathBuf> {
-    if !input.is_dir() {
+    if !is_directory(input)? {
         return Ok(input.to_path_buf());
     }
     let checkpoint = input.join("checkpoint.mpk");
-    if checkpoint.exists() {
+    if exists(&checkpoint)? {
         return Ok(checkpoint);
     }
     Err(usage(format!(

@@ -5,7 +5,9 @@ use super::{DONE, Show};
 use crate::config::Layer;
 use crate::data;
 use crate::failure::usage;
+use crate::files::exists;
 use crate::import::{Import, Names, import};
+use crate::message::tell;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 
@@ -48,7 +50,7 @@ pub struct Args {
 pub fn run(args: Args, show: Show) -> Result<u8> {
     let Args { model, mut options, out, epoch, force } = args;
     let place = out.display();
-    if out.exists() && !force {
+    if !force && exists(&out)? {
         return Err(usage(format!("{place} exists already: --force replaces it")));
     }
     let mut layer =
@@ -71,16 +73,16 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     checkpoint.save(&out)?;
     if !show.quiet {
         for note in notes {
-            eprintln!("note: {note}");
+            tell(format!("note: {note}"));
         }
-        eprintln!(
+        tell(format!(
             "imported {} parameters and {} feedback matrices of {} from {}; audit it: \
              fa-audit diagnose {place}",
             checkpoint.network.len(),
             checkpoint.learner.len(),
             config.label(),
             model.display()
-        );
+        ));
     }
     Ok(DONE)
 }

@@ -16,10 +16,12 @@ mod train;
 
 use crate::backend::keep_to_defaults;
 use crate::failure::{self, Usage};
+use crate::message::tell;
+use crate::shown;
 use crate::train::interrupt;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Done.
@@ -95,24 +97,20 @@ Examples:
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => {
-            let _ = message.print();
-            return ExitCode::from(message.exit_code() as u8);
-        }
+        Err(message) => return ExitCode::from(asked_for(&message)),
     };
     let result = failure::caught(|| run(cli));
     ExitCode::from(match result {
         Ok(code) => code,
-        // A closed pipe is how `| head` ends.
-        Err(error) if is_closed_pipe(&error) => DONE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell(format!("error: {error:#}"));
             if error.is::<Usage>() { USAGE } else { FAILED }
         }
     })
 }
 
 fn run(cli: Cli) -> Result<u8> {
+    outlive_limits()?;
     keep_to_defaults();
     match cli.command {
         Command::Train(args) => train::run(args, cli.show),
@@ -136,18 +134,50 @@ fn run(cli: Cli) -> Result<u8> {
     }
 }
 
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+/// Where a file reaches the size that `ulimit -f` allows, the write fails, as on a full disk. Without a
+/// handler the system ends the program there.
+#[cfg(unix)]
+fn outlive_limits() -> Result<()> {
+    use signal_hook::{consts::SIGXFSZ, flag::register};
+    let reached = std::sync::Arc::default();
+    register(SIGXFSZ, reached).map(drop).context("cannot catch SIGXFSZ")
 }
 
-/// Writes a result to standard output.
+#[cfg(not(unix))]
+fn outlive_limits() -> Result<()> {
+    Ok(())
+}
+
+/// Prints what clap has to say, a help text or what is wrong with the flags; the exit code.
+fn asked_for(message: &clap::Error) -> u8 {
+    match message.print() {
+        Err(problem) if message.exit_code() == 0 && problem.kind() != ErrorKind::BrokenPipe => {
+            tell(format!("error: {CANNOT_PRINT}: {problem}"));
+            FAILED
+        }
+        _ => message.exit_code() as u8,
+    }
+}
+
+const CANNOT_PRINT: &str = "cannot write to standard output";
+
+/// Writes a result to standard output. One that nobody reads to its end, as `| head` does not, is
+/// none the worse for it.
 fn print(text: &str) -> Result<()> {
+    write_out(&shown::page(text, colour()))
+}
+
+/// As [`print`], for JSON.
+fn print_json(text: &str) -> Result<()> {
+    write_out(&shown::json(text))
+}
+
+fn write_out(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context(CANNOT_PRINT),
+        _ => Ok(()),
+    }
 }
 
 /// Whether results may be coloured.

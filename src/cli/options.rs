@@ -4,6 +4,7 @@
 use crate::backend;
 use crate::config::{Arch, BackendName, Base, Config, Layer, MatmulPrecision, Method, resolve};
 use crate::data::DatasetKind;
+use crate::files::absolute;
 use crate::import;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
@@ -79,13 +80,13 @@ impl RunOptions {
             set.set(assignment)?;
         }
         layers.push(set);
-        layers.push(self.flags());
+        layers.push(self.flags()?);
         let mut config = resolve(&layers)?;
         backend::settle(&mut config)?;
         Ok(config)
     }
 
-    fn flags(&self) -> Layer {
+    fn flags(&self) -> Result<Layer> {
         let mut layer = Layer::new("the command line");
         let words = [
             ("method", &self.method),
@@ -110,16 +111,18 @@ impl RunOptions {
             layer.keys.insert("penalty".into(), Value::Float(penalty));
         }
         if let Some(dir) = &self.data_dir {
-            layer.keys.insert("data_dir".into(), data_dir_key(dir));
+            layer.keys.insert("data_dir".into(), data_dir_key(dir)?);
         }
-        layer
+        Ok(layer)
     }
 }
 
 /// The key `data_dir`, absolute: the run is diagnosed from other folders, too.
-pub fn data_dir_key(dir: &Path) -> Value {
-    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
-    Value::String(dir.display().to_string())
+///
+/// # Errors
+/// Where the working folder is gone.
+pub fn data_dir_key(dir: &Path) -> Result<Value> {
+    Ok(Value::String(absolute(dir)?.display().to_string()))
 }
 
 /// Where an audit runs, if not where the training did.

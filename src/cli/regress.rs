@@ -1,8 +1,9 @@
 //! `fa-audit regress`: is a run or a study still what the baseline says?
 
-use super::{DONE, REGRESSION, Show, colour, print};
+use super::{DONE, REGRESSION, Show, colour, print, print_json};
 use crate::failure::usage;
-use crate::files::write_atomically;
+use crate::files::{exists, write_atomically};
+use crate::message::tell;
 use crate::regress::{Baseline, Comparison, Scope, ToleranceRule, compare};
 use crate::report::regression::{headline, json, junit, markdown};
 use crate::report::terminal;
@@ -68,7 +69,7 @@ enum ComparisonFormat {
 
 pub fn run(args: &Args, show: Show) -> Result<u8> {
     let (results, scope) = read(&args.dir)?;
-    if !args.baseline.exists() {
+    if !exists(&args.baseline)? {
         if !args.update {
             let file = args.baseline.display();
             return Err(usage(format!("there is no {file}: --update writes one")));
@@ -92,7 +93,7 @@ pub fn run(args: &Args, show: Show) -> Result<u8> {
         return args.write(&Baseline::of(&results, baseline.tolerances)?, show);
     }
     if args.out.is_some() && !show.quiet {
-        eprintln!("{}", headline(&found));
+        tell(headline(&found));
     }
     Ok(if found.is_regression() { REGRESSION } else { DONE })
 }
@@ -108,6 +109,7 @@ impl Args {
         };
         match &self.out {
             Some(file) => write_atomically(file, text.as_bytes()),
+            None if self.json || matches!(self.format, ComparisonFormat::Json) => print_json(&text),
             None => print(&text),
         }
     }
@@ -117,7 +119,7 @@ impl Args {
         if !show.quiet {
             let metrics: usize = baseline.runs.iter().map(|run| run.metrics.len()).sum();
             let (file, runs) = (self.baseline.display(), baseline.runs.len());
-            eprintln!("{file}: {runs} runs, {metrics} values");
+            tell(format!("{file}: {runs} runs, {metrics} values"));
         }
         Ok(DONE)
     }
@@ -128,7 +130,7 @@ fn read(dir: &Path) -> Result<(StudyResult, Scope)> {
     if let Some(run) = read_single(dir)? {
         return Ok((run, Scope::Run));
     }
-    if !dir.join("study.json").exists() {
+    if !exists(&dir.join("study.json"))? {
         return Err(usage(format!(
             "{} holds neither a study (study.json) nor a run (run.json)",
             dir.display()

@@ -1,6 +1,6 @@
 //! `fa-audit report`: a study's result in another format, from its directory alone.
 
-use super::{DONE, colour, print};
+use super::{DONE, colour, print, print_json};
 use crate::files::write_atomically;
 use crate::report::{csv, html, junit, markdown, study_json, terminal, together};
 use crate::study::results::StudyResult;
@@ -68,6 +68,7 @@ pub fn run(args: &Args) -> Result<u8> {
     };
     match &args.out {
         Some(file) => write_atomically(file, text.as_bytes())?,
+        None if matches!(args.format, ReportFormat::Json) => print_json(&text)?,
         None => print(&text)?,
     }
     Ok(DONE)

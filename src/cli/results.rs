@@ -1,6 +1,6 @@
 //! What `diagnose` and `audit` do with their audits: the table, the files, the exit code.
 
-use super::{DONE, VERDICT, colour, print};
+use super::{DONE, VERDICT, colour, print, print_json};
 use crate::files::write_atomically;
 use crate::report::{csv, json, terminal};
 use crate::verdict::{Audit, Decision};
@@ -62,7 +62,7 @@ pub fn show(audits: &[Audit], as_json: bool, each_seed: bool) -> Result<()> {
         return print(&(text.trim_end().to_owned() + "\n"));
     }
     for audit in audits {
-        print(&(json::line(audit)? + "\n"))?;
+        print_json(&(json::line(audit)? + "\n"))?;
     }
     Ok(())
 }

@@ -4,8 +4,10 @@ use super::options::RunOptions;
 use super::{DONE, INTERRUPTED, Show};
 use crate::backend;
 use crate::data::{self, DatasetKind};
+use crate::message::tell;
 use crate::train::interrupt;
 use crate::train::lifecycle::{LockedRun, StoppedRun};
+use crate::train::memory;
 use crate::train::run_dir::RunDir;
 use crate::train::{Outcome, Recovery, Reporter};
 use anyhow::Result;
@@ -40,12 +42,15 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         None => args.options.config()?,
     };
     if !show.quiet && config.dataset == DatasetKind::Synthetic {
-        eprintln!("data: the embedded synthetic task (--dataset cifar10 for real images)");
+        tell("data: the embedded synthetic task (--dataset cifar10 for real images)");
     }
-    if let Some(run) = resumed.as_ref().filter(|run| run.is_over()) {
-        eprintln!("{} is finished", run.dir().path().display());
+    if let Some(run) = &resumed
+        && run.is_over()?
+    {
+        tell(format!("{} is finished", run.dir().path().display()));
         return Ok(DONE);
     }
+    memory::ensure_data_fit(&config)?;
     let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
     let run = match resumed {
         Some(run) => run,
@@ -64,18 +69,23 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     match outcome {
         Outcome::Interrupted { epoch } => {
             if !show.quiet {
-                eprintln!(
+                tell(format!(
                     "interrupted in epoch {epoch}, saved; go on: train --out {place} --resume"
-                );
+                ));
             }
             Ok(INTERRUPTED)
         }
         Outcome::Finished { diverged } => {
             if let Some(d) = diverged {
-                eprintln!("the run diverged in epoch {}: {} is {}", d.epoch, d.quantity, d.value.0);
+                tell(format!(
+                    "the run diverged in epoch {}: {} is {}",
+                    d.epoch, d.quantity, d.value.0
+                ));
             }
             if !show.quiet {
-                eprintln!("saved in {place}; audit it: fa-audit diagnose {place}/checkpoint.mpk");
+                tell(format!(
+                    "saved in {place}; audit it: fa-audit diagnose {place}/checkpoint.mpk"
+                ));
             }
             Ok(DONE)
         }
@@ -94,11 +104,11 @@ fn resumed(args: &Args, show: Show) -> Result<LockedRun> {
     if !show.quiet {
         let file = run.dir().metrics_file();
         for what in dropped {
-            eprintln!("{}: {what}: dropped", file.display());
+            tell(format!("{}: {what}: dropped", file.display()));
         }
         if lacks_newest {
             let epoch = run.epoch();
-            eprintln!("{}: the line of epoch {epoch} is lost: measured again", file.display());
+            tell(format!("{}: the line of epoch {epoch} is lost: measured again", file.display()));
         }
     }
     Ok(run)

@@ -7,6 +7,7 @@
 
 use super::official::{Recognised, recognise};
 use super::{Dataset, DatasetKind, FileRecord, PIXELS, Source, Split, sha256};
+use crate::files::{exists, is_absence};
 use crate::foreign::looks_like;
 use anyhow::{Result, bail};
 use std::fs::{self, File};
@@ -117,9 +118,19 @@ impl Layout {
                 a_file(dir)
             );
         }
-        let holds_files = self.files().any(|file| dir.join(file.name).exists());
+        for file in self.files() {
+            if exists(&dir.join(file.name))? {
+                return Ok(dir.to_owned());
+            }
+        }
         let inside = dir.join(self.folder);
-        Ok(if !holds_files && inside.is_dir() { inside } else { dir.to_owned() })
+        match fs::metadata(&inside) {
+            Ok(meta) if meta.is_dir() => Ok(inside),
+            Err(error) if !is_absence(&error) => {
+                bail!("{}: cannot be read ({error})", inside.display())
+            }
+            _ => Ok(dir.to_owned()),
+        }
     }
 
     /// Appends a file whose length is right to `bytes`; the length is looked at first, so that no
@@ -181,7 +192,7 @@ impl Layout {
         }
     }
 
-    /// What lies in the folder in place of the binary files.
+    /// What lies in the folder in place of the binary files; a hint within an error.
     fn instead(&self, dir: &Path) -> Option<String> {
         let packed = self.archive;
         if dir.join(packed).exists() {

@@ -3,6 +3,7 @@
 
 use super::cifar::{Layout, LayoutFile};
 use super::{DatasetKind, Source, sha256};
+use crate::files::is_absence;
 use anyhow::Result;
 use serde::Serialize;
 use std::fs;
@@ -15,6 +16,8 @@ pub struct FileCheck {
     pub name: String,
     /// The expected length in bytes.
     pub expected_bytes: u64,
+    /// Whether there is no such file. One that cannot be looked at is a problem, not absent.
+    pub is_absent: bool,
     /// The length found, if there is such a file.
     pub bytes: Option<u64>,
     /// SHA-256 of the whole file, in hexadecimal, if its length is right.
@@ -59,10 +62,13 @@ fn verify_as(layout: &Layout, dir: Option<&Path>) -> Result<Verification> {
 
 fn check_file(layout: &Layout, dir: &Path, file: &LayoutFile) -> FileCheck {
     let path = dir.join(file.name);
+    let meta = fs::metadata(&path);
     let mut found = FileCheck {
         name: file.name.to_owned(),
         expected_bytes: layout.bytes(file) as u64,
-        bytes: fs::metadata(&path).ok().filter(|meta| meta.is_file()).map(|meta| meta.len()),
+        is_absent: meta.as_ref().is_err_and(is_absence),
+        // What else keeps the file from being read is its problem, below.
+        bytes: meta.ok().filter(|meta| meta.is_file()).map(|meta| meta.len()),
         sha256: None,
         source: None,
         problem: None,

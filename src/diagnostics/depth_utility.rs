@@ -20,6 +20,8 @@ pub struct FrozenBaseline {
     pub method: String,
     /// Where its accuracy was read.
     pub source: String,
+    /// Why it is not the matched one, such as `seed 7 instead of 42`; empty where it is.
+    pub differs: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub struct DepthUtility {
     pub frozen_accuracy: Option<Number>,
     pub frozen_method: Option<String>,
     pub frozen_source: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frozen_differs: Vec<String>,
 }
 
 /// The margin over the frozen baseline in percentage points.
@@ -49,6 +53,7 @@ pub fn depth_utility(
             frozen_accuracy: Some(Number(frozen.accuracy)),
             frozen_method: Some(frozen.method.clone()),
             frozen_source: Some(frozen.source.clone()),
+            frozen_differs: frozen.differs.clone(),
         },
     })
 }
@@ -58,7 +63,12 @@ mod tests {
     use super::*;
 
     fn frozen(accuracy: f64) -> FrozenBaseline {
-        FrozenBaseline { accuracy, method: "frozen".into(), source: "frozen/run.json".into() }
+        FrozenBaseline {
+            accuracy,
+            method: "frozen".into(),
+            source: "frozen/run.json".into(),
+            differs: Vec::new(),
+        }
     }
 
     #[test]

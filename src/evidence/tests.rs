@@ -17,8 +17,12 @@ fn usual(rule: Rule) -> Healthy {
 
 fn verdict(recording: &Healthy, evidence: Evidence) -> Audit {
     let Healthy { trace, said, .. } = recording;
-    let frozen =
-        FrozenBaseline { accuracy: 0.05, method: "frozen".into(), source: "frozen.npz".into() };
+    let frozen = FrozenBaseline {
+        accuracy: 0.05,
+        method: "frozen".into(),
+        source: "frozen.npz".into(),
+        differs: Vec::new(),
+    };
     let subject = Subject { method: said.method.clone(), ..Subject::default() };
     judge(subject, evidence, trace, said.accuracy, Some(frozen), &Thresholds::default(), None)
 }
@@ -727,6 +731,7 @@ fn small_faults_are_caught_at_these_rates() {
 /// `cargo test --release --lib power_over -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints a study"]
+#[expect(clippy::print_stdout, reason = "it is what the study is for")]
 fn power_over_networks_of_every_kind() {
     type Fault = fn(&mut Healthy);
     let faults: [(&str, Fault); 4] = [

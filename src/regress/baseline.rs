@@ -163,6 +163,14 @@ impl Baseline {
         if patterns.sum::<usize>() > MAX_PATTERNS {
             return Err(format!("tolerances: more than {MAX_PATTERNS} patterns"));
         }
+        for (key, text) in [
+            ("name", &self.name),
+            ("tool", &self.tool),
+            ("git_revision", &self.git_revision),
+            ("backend", &self.backend),
+        ] {
+            check_text(key, text)?;
+        }
         check_setting(&self.setting).map_err(|problem| format!("setting: {problem}"))?;
         let mut places = HashMap::new();
         for (i, run) in self.runs.iter().enumerate() {
@@ -371,6 +379,9 @@ mod tests {
         refused(&|v| v["runs"][0]["setting"] = json!({"width": 3}), "width: stands in the shared");
         refused(&|v| v["setting"]["width"] = json!([3]), "setting: width: expected a number");
         refused(&|v| v["runs"][0]["name"] = json!("\u{1b}[2J"), "control characters");
+        for key in ["name", "tool", "git_revision", "backend"] {
+            refused(&|v| v[key] = json!("a\nerror: b"), &format!("{key}: \"a\\nerror: b\" has"));
+        }
         refused(
             &|v| v["tolerances"] = json!([{"metrics": ["*"], "kind": "none"}]),
             "tolerances[0]",

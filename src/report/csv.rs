@@ -15,6 +15,7 @@
 //! A value that was not measured is an empty cell; one that is not finite is `nan`, `inf`, `-inf`.
 
 use crate::number::{Number, text};
+use crate::shown::cell;
 use crate::trace::LossReduction;
 use crate::verdict::Audit;
 use anyhow::Result;
@@ -66,15 +67,15 @@ fn row(audit: &Audit) -> [String; COLUMNS.len()] {
     let reference = &d.reference.detail;
     let per_layer: Vec<String> = audit.cosine.detail.per_layer.iter().map(|v| spell(*v)).collect();
     [
-        run.method.clone(),
-        run.label.clone(),
-        run.arch.clone(),
-        run.dataset.clone(),
-        run.data_source.clone(),
+        cell(&run.method),
+        cell(&run.label),
+        cell(&run.arch),
+        cell(&run.dataset),
+        cell(&run.data_source),
         or_empty(run.seed),
         or_empty(run.epoch),
         run.is_baseline.to_string(),
-        run.diverged.clone().unwrap_or_default(),
+        run.diverged.as_deref().map(cell).unwrap_or_default(),
         number(audit.accuracy),
         number(d.depth_utility.detail.frozen_accuracy),
         number(d.growth.value),
@@ -92,7 +93,7 @@ fn row(audit: &Audit) -> [String; COLUMNS.len()] {
         audit.cosine.interpretable.to_string(),
         per_layer.join(";"),
         audit.verdict.to_string(),
-        audit.schema.clone(),
+        cell(&audit.schema),
     ]
 }
 

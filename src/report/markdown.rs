@@ -113,7 +113,7 @@ fn reasons(content: &Content) -> String {
         out += &format!("### {}: {verdict}\n\n", escaped(&group.name));
         out += &format!("{}\n\n", escaped(&content::because(group)));
         for reasoned in content::reasons(group) {
-            out += &format!("- {}\n", reasoned.who);
+            out += &format!("- {}\n", escaped(&reasoned.who));
             for sentence in &reasoned.sentences {
                 out += &format!("  - {}\n", escaped(sentence));
             }

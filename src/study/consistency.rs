@@ -1,9 +1,11 @@
 //! Refusing to mix: a study's numbers are comparable where one program made them, on the same data.
 
 use super::plan::PlannedRun;
-use crate::config::Config;
 use crate::config::keys::Role;
+use crate::config::{BackendName, Config};
+use crate::files::exists;
 use crate::train::run_dir::{Matmul, RunRecord};
+use anyhow::Result;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -33,13 +35,19 @@ struct Group {
 impl Mixture {
     /// What sets the `runs` with results apart, from each other and from the program that is to
     /// train more of them; `None` where nothing does.
-    pub fn of(runs: &[PlannedRun], program: Option<Program>) -> Option<Self> {
-        let records: Vec<(String, RunRecord)> = runs
-            .iter()
+    ///
+    /// # Errors
+    /// Names the file of a run that cannot be read.
+    pub fn of(runs: &[PlannedRun], program: Option<Program>) -> Result<Option<Self>> {
+        let mut records: Vec<(String, RunRecord)> = Vec::new();
+        for run in runs {
             // A run that failed before its first checkpoint has no results.
-            .filter(|run| run.dir.checkpoint().exists())
-            .filter_map(|run| Some((run.name(), run.dir.read_record().ok()?)))
-            .collect();
+            if exists(&run.dir.checkpoint())?
+                && let Some(record) = run.dir.record()?
+            {
+                records.push((run.name(), record));
+            }
+        }
         // Backends that the study's own grid asks for are compared on purpose.
         let backends = runs.iter().map(|run| run.config.backend.word()).collect::<BTreeSet<_>>();
         let mut found = Vec::new();
@@ -55,7 +63,7 @@ impl Mixture {
             group(&mut found, BURN.into(), program.burn.into()).is_ours = true;
         }
         found.retain(|difference: &Difference| difference.groups.len() > 1);
-        (!found.is_empty()).then_some(Self(found))
+        Ok((!found.is_empty()).then_some(Self(found)))
     }
 }
 
@@ -106,13 +114,50 @@ fn group(found: &mut Vec<Difference>, property: String, value: String) -> &mut G
     &mut groups[at]
 }
 
+/// A note on runs that were made on processors of other instruction sets, of each other or than
+/// `ours`, which would train more of them: the same run there gives other last bits.
+///
+/// # Errors
+/// Names the file of a run that cannot be read.
+pub fn other_processors(runs: &[PlannedRun], ours: Option<&str>) -> Result<Option<String>> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for run in runs {
+        // On a GPU the processor does not compute; older records do not say.
+        let Some(RunRecord { config, provenance, .. }) = run.dir.record()? else { continue };
+        let Some(sets) = provenance.instruction_sets else { continue };
+        if config.backend == BackendName::Cuda || !exists(&run.dir.checkpoint())? {
+            continue;
+        }
+        match found.iter_mut().find(|(known, _)| *known == sets) {
+            Some((_, count)) => *count += 1,
+            None => found.push((sets, 1)),
+        }
+    }
+    let here = ours.filter(|ours| found.iter().all(|(known, _)| known != ours));
+    if found.len() + usize::from(here.is_some() && !found.is_empty()) < 2 {
+        return Ok(None);
+    }
+    let mut text =
+        "processors of different instruction sets, which give other last bits:".to_owned();
+    for (sets, count) in found {
+        text += &format!("\n  {sets}: {count} run{}", if count == 1 { "" } else { "s" });
+    }
+    if let Some(here) = here {
+        text += &format!("\n  {here}: this machine");
+    }
+    Ok(Some(text))
+}
+
 /// A note on runs that were started with other probe or threshold keys than the study has now; such
 /// keys are no part of a run's identity, and a run is judged by its own.
-pub fn other_keys(runs: &[PlannedRun]) -> Option<String> {
+///
+/// # Errors
+/// Names the record that cannot be read.
+pub fn other_keys(runs: &[PlannedRun]) -> Result<Option<String>> {
     let mut keys = BTreeSet::new();
     let mut found = Vec::new();
     for run in runs {
-        let Ok(record) = run.dir.read_record() else { continue };
+        let Some(record) = run.dir.record()? else { continue };
         let differing = run.config.differing_keys(&record.config);
         let own: Vec<&str> =
             differing.filter(|key| key.role != Role::Folder).map(|key| key.name).collect();
@@ -121,12 +166,12 @@ pub fn other_keys(runs: &[PlannedRun]) -> Option<String> {
             keys.extend(own);
         }
     }
-    let first = found.first()?;
+    let Some(first) = found.first() else { return Ok(None) };
     let keys = Vec::from_iter(keys).join(", ");
-    Some(match found.len() {
+    Ok(Some(match found.len() {
         1 => format!("{first} keeps its own {keys}"),
         n => format!("{n} runs, such as {first}, keep their own {keys}"),
-    })
+    }))
 }
 
 impl fmt::Display for Mixture {

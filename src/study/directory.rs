@@ -4,12 +4,12 @@ use super::grid::Study;
 use super::plan::PlannedRun;
 use super::results::{RunResult, StudyResult};
 use crate::failure::usage;
-use crate::files::{read_text, write_atomically};
+use crate::files::{absolute, entries, exists, is_absence, read_text, write_atomically};
+use crate::shown;
 use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
 use crate::verdict::Audit;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub const SCHEMA: &str = "fa-audit/study-plan/1";
@@ -61,7 +61,7 @@ impl StudyFile {
         }
         let path = file(root);
         let text = match read_text(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) if is_absence(&e) => return Ok(None),
             other => other.with_context(|| format!("cannot read {}", path.display()))?,
         };
         let unfit = || format!("{} is not the plan of a study by fa-audit", path.display());
@@ -108,15 +108,19 @@ impl StudyFile {
     }
 
     /// Runs under `root` that the study does not have.
-    pub fn strangers(&self, root: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
-        let mut found: Vec<String> = entries
-            .filter(|entry| RunDir::at(entry.path()).holds_a_run())
-            .map(|entry| entry.file_name().to_string_lossy().into())
-            .filter(|name| self.runs.iter().all(|run| run.directory != *name))
-            .collect();
-        found.sort();
-        found
+    ///
+    /// # Errors
+    /// Names what cannot be looked at.
+    pub fn strangers(&self, root: &Path) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for path in entries(root)? {
+            let name: String = path.file_name().unwrap_or_default().to_string_lossy().into();
+            let is_ours = self.runs.iter().any(|run| run.directory == name);
+            if !is_ours && RunDir::at(path).holds_a_run()? {
+                found.push(name);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -126,10 +130,10 @@ impl StudyFile {
 /// Names the file that cannot be read.
 pub fn read_single(dir: &Path) -> Result<Option<StudyResult>> {
     let run = RunDir::at(dir);
-    if !run.record_file().exists() {
+    if !exists(&run.record_file())? {
         return Ok(None);
     }
-    let name = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    let name = absolute(dir)?;
     let name: String = name.file_name().unwrap_or_default().to_string_lossy().into();
     let runs = vec![read_run(name.clone(), &run)?];
     Ok(Some(StudyResult { name, runs, missing: Vec::new() }))
@@ -150,13 +154,13 @@ pub fn read_results(dir: &Path) -> Result<StudyResult> {
     let (mut runs, mut missing) = (Vec::new(), Vec::new());
     for RunEntry { directory, .. } in study.runs {
         let run = RunDir::at(dir.join(&directory));
-        if run.record_file().exists() {
-            runs.push(read_run(directory, &run)?);
-        } else {
-            missing.push(directory);
+        let name = shown::line(&directory);
+        match exists(&run.record_file())? {
+            true => runs.push(read_run(name, &run)?),
+            false => missing.push(name),
         }
     }
-    Ok(StudyResult { name: study.name, runs, missing })
+    Ok(StudyResult { name: shown::line(&study.name), runs, missing })
 }
 
 fn read_run(name: String, dir: &RunDir) -> Result<RunResult> {
@@ -171,7 +175,7 @@ fn read_run(name: String, dir: &RunDir) -> Result<RunResult> {
             belongs(&audit, &record).with_context(|| path.display().to_string())?;
             Some(audit)
         }
-        Err(e) if e.kind() == ErrorKind::NotFound => None,
+        Err(e) if is_absence(&e) => None,
         Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
     };
     Ok(RunResult { name, record, metrics, audit })
@@ -223,7 +227,7 @@ mod tests {
             std::fs::create_dir(root.join(name)).unwrap();
             std::fs::write(root.join(name).join("checkpoint.mpk"), "").unwrap();
         }
-        assert_eq!(file.strangers(&root), ["another"]);
+        assert_eq!(file.strangers(&root).unwrap(), ["another"]);
     }
 
     #[test]

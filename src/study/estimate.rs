@@ -8,6 +8,7 @@ use crate::learn::{Family, family};
 use crate::model::{Size, outline};
 use crate::stats::median;
 use crate::train::run_dir::EpochMetrics;
+use anyhow::Result;
 use std::collections::HashMap;
 
 /// A duration in seconds.
@@ -32,14 +33,15 @@ const NEWEST: usize = 31;
 
 impl Estimator {
     /// From what `runs` have recorded.
-    pub fn of(runs: &[PlannedRun]) -> Self {
+    ///
+    /// # Errors
+    /// Names the `metrics.jsonl` that cannot be read.
+    pub fn of(runs: &[PlannedRun]) -> Result<Self> {
         let mut estimator = Self::default();
         for run in runs {
-            // A file that cannot be read says nothing of time; training will tell what is wrong.
-            let metrics = run.dir.read_metrics().unwrap_or_default();
-            estimator.learn(run.config, &metrics);
+            estimator.learn(run.config, &run.dir.read_metrics()?);
         }
-        estimator
+        Ok(estimator)
     }
 
     /// Takes the times of more epochs of `config` in.

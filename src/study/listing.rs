@@ -2,6 +2,7 @@
 
 use super::estimate::{Estimate, Estimator, duration, wall_time};
 use super::plan::{PlannedRun, State};
+use anyhow::Result;
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
@@ -10,14 +11,17 @@ const WIDTH: u16 = 80;
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// The table of `runs` and the sums under it; `workers` train side by side.
-pub fn listing(runs: &[&PlannedRun], estimator: &Estimator, workers: usize) -> String {
+///
+/// # Errors
+/// Names the file of a run that cannot be read.
+pub fn listing(runs: &[&PlannedRun], estimator: &Estimator, workers: usize) -> Result<String> {
     let mut table = Table::new();
     table.load_style(STYLE).set_width(WIDTH).set_content_arrangement(ContentArrangement::Dynamic);
     table.force_no_tty().set_header(["Method", "Network", "Seed", "Epochs", "State", "Left"]);
     let mut totals = Totals::default();
     let mut reasons = String::new();
     for run in runs {
-        let state = run.state();
+        let state = run.state()?;
         let left = state.left(run.config);
         let left_for = estimator.epochs(run.config, left);
         totals.add(&state, left, left_for);
@@ -45,7 +49,7 @@ pub fn listing(runs: &[&PlannedRun], estimator: &Estimator, workers: usize) -> S
         }
     }
     let lines: Vec<String> = table.lines().map(|l| l.trim_end().to_string()).collect();
-    format!("{}\n\n{}{reasons}", lines.join("\n"), totals.text(workers))
+    Ok(format!("{}\n\n{}{reasons}", lines.join("\n"), totals.text(workers)))
 }
 
 fn words(state: &State) -> String {

@@ -20,7 +20,7 @@ pub mod timeline;
 pub mod utility;
 mod workers;
 
-pub use consistency::{Mixture, Program, other_keys};
+pub use consistency::{Mixture, Program, other_keys, other_processors};
 pub use directory::{StudyFile, read_results, read_single};
 pub use estimate::Estimator;
 pub use grid::Study;

@@ -40,8 +40,7 @@ pub enum State {
 /// The runs of `study` under `root`, in the study's order.
 ///
 /// # Errors
-/// A usage error if a run's directory holds another run; what the system says where it cannot be
-/// looked for.
+/// A usage error if a run's directory holds another run; names what cannot be looked at.
 pub fn plan<'a>(root: &Path, study: &'a Study) -> Result<Vec<PlannedRun<'a>>> {
     study.runs.iter().map(|config| PlannedRun::new(root, config)).collect()
 }
@@ -49,8 +48,8 @@ pub fn plan<'a>(root: &Path, study: &'a Study) -> Result<Vec<PlannedRun<'a>>> {
 impl<'a> PlannedRun<'a> {
     fn new(root: &Path, config: &'a Config) -> Result<Self> {
         let dir = RunDir::of(root, config)?;
-        match dir.read_record() {
-            Ok(record) if record.config.hash() != config.hash() => Err(usage(format!(
+        match dir.record()? {
+            Some(record) if record.config.hash() != config.hash() => Err(usage(format!(
                 "{} holds another run than the study's: move it away",
                 dir.path().display()
             ))),
@@ -69,33 +68,41 @@ impl<'a> PlannedRun<'a> {
     }
 
     /// Its record, if it finished.
-    pub fn finished(&self) -> Option<RunRecord> {
-        self.dir.read_record().ok().filter(|record| record.status == RunStatus::Finished)
+    ///
+    /// # Errors
+    /// As [`RunDir::record`].
+    pub fn finished(&self) -> Result<Option<RunRecord>> {
+        Ok(self.dir.record()?.filter(|record| record.status == RunStatus::Finished))
     }
 
-    pub fn is_finished(&self) -> bool {
-        self.finished().is_some()
+    /// # Errors
+    /// As [`RunDir::record`].
+    pub fn is_finished(&self) -> Result<bool> {
+        Ok(self.finished()?.is_some())
     }
 
     /// How the run stands now.
-    pub fn state(&self) -> State {
-        let record = self.dir.read_record().ok();
+    ///
+    /// # Errors
+    /// Names the file of the run that cannot be read.
+    pub fn state(&self) -> Result<State> {
+        let record = self.dir.record()?;
         if let Some(RunRecord { status: RunStatus::Finished, diverged, .. }) = record {
-            return State::Finished { diverged: diverged.map(|d| d.epoch) };
+            return Ok(State::Finished { diverged: diverged.map(|d| d.epoch) });
         }
         // The record's own count is of the worker's last end.
-        let epoch = self.dir.read_metrics().map_or(0, |m| m.last().map_or(0, |m| m.epoch));
-        if Lock::is_held(self.dir.path()) {
-            return State::Training { epoch };
+        let epoch = self.dir.read_metrics()?.last().map_or(0, |m| m.epoch);
+        if Lock::is_held(self.dir.path())? {
+            return Ok(State::Training { epoch });
         }
-        match record {
+        Ok(match record {
             Some(RunRecord { status: RunStatus::Failed, error, .. }) => {
                 State::Failed { epoch, message: error.unwrap_or_default() }
             }
             Some(_) => State::Interrupted { epoch },
-            None if self.dir.holds_a_run() => State::Interrupted { epoch },
+            None if self.dir.holds_a_run()? => State::Interrupted { epoch },
             None => State::Missing,
-        }
+        })
     }
 }
 

@@ -4,7 +4,10 @@
 use super::estimate::{Estimator, duration, wall_time};
 use super::plan::PlannedRun;
 use super::tail::Tail;
+use crate::message::tell;
+use crate::shown;
 use crate::train::run_dir::EpochMetrics;
+use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -68,21 +71,24 @@ struct Training {
 
 impl<'a> Display<'a> {
     /// For `runs`, of which so many are trained at a time.
+    ///
+    /// # Errors
+    /// Names the file of a run that cannot be read.
     pub fn new(
         runs: &[&'a PlannedRun<'a>],
         estimator: Estimator,
         workers: usize,
         show: ShownProgress,
-    ) -> Self {
+    ) -> Result<Self> {
         let lines = MultiProgress::with_draw_target(show.target());
         let total: usize = runs.iter().map(|run| run.config.epochs).sum();
         let study = lines.add(ProgressBar::new(total as u64));
         study.set_style(style("[{bar:24}] {pos}/{len} epochs, {msg}"));
-        let entries = runs
-            .iter()
-            .map(|run| Entry { run, left: run.state().left(run.config), training: None })
-            .collect();
-        Self { entries, estimator, workers, show, lines, study, looked: None }
+        let entry = |run: &&'a PlannedRun<'a>| {
+            Ok(Entry { run: *run, left: run.state()?.left(run.config), training: None })
+        };
+        let entries = runs.iter().map(entry).collect::<Result<_>>()?;
+        Ok(Self { entries, estimator, workers, show, lines, study, looked: None })
     }
 
     /// A message that stays.
@@ -92,8 +98,8 @@ impl<'a> Display<'a> {
         }
         // The terminal may be gone; the training is not.
         match self.study.is_hidden() {
-            true => eprintln!("{text}"),
-            false => drop(self.lines.println(text)),
+            true => tell(text),
+            false => drop(self.lines.println(shown::message(text))),
         }
     }
 

@@ -1,4 +1,7 @@
-//! What is new in a `metrics.jsonl` since the last look.
+//! What is new in a `metrics.jsonl` since the last look, for the display alone: what cannot be read now
+//! is shown later, and whoever counts on the file reads it by [`RunDir::read_metrics`].
+//!
+//! [`RunDir::read_metrics`]: crate::train::run_dir::RunDir::read_metrics
 
 use crate::train::run_dir::EpochMetrics;
 use std::fs::File;

@@ -128,6 +128,7 @@ fn provenance(config: &Config) -> Provenance {
         backend: "flex".into(),
         device: "cpu".into(),
         threads: 1,
+        instruction_sets: None,
         matmul: Matmul::Full,
         data: DataProvenance {
             name: config.dataset.name().into(),

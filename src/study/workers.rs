@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 /// A run that did not finish, or could not be judged.
@@ -47,13 +47,18 @@ struct Worker<'a> {
 /// for: the workers save and end.
 ///
 /// # Errors
-/// If the system does not tell whether a worker lives.
+/// If the system does not tell whether a worker lives or a run is finished.
 pub fn train_missing<'a>(
     runs: &[&'a PlannedRun<'a>],
     workers: usize,
     display: &mut Display,
 ) -> Result<Vec<Failure>> {
-    let mut queue: VecDeque<usize> = (0..runs.len()).filter(|&i| !runs[i].is_finished()).collect();
+    let mut queue = VecDeque::new();
+    for (index, run) in runs.iter().enumerate() {
+        if !run.is_finished()? {
+            queue.push_back(index);
+        }
+    }
     let mut active: Vec<Worker> = Vec::new();
     let mut failures = Vec::new();
     let mut told = false;
@@ -121,13 +126,13 @@ impl<'a> Worker<'a> {
         std::fs::create_dir_all(place)
             .with_context(|| format!("cannot create {}", place.display()))?;
         let Some(lock) = Lock::take(place)? else { return Ok(None) };
-        if run.is_finished() {
+        if run.is_finished()? {
             return Ok(None);
         }
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);
         command.arg("train").arg("--quiet").arg("--no-progress").arg("--out").arg(place);
-        if run.dir.holds_a_run() {
+        if run.dir.holds_a_run()? {
             command.arg("--resume");
         } else {
             let text = toml::to_string(run.config).context("encoding the configuration")?;
@@ -146,8 +151,16 @@ impl<'a> Worker<'a> {
             .spawn()
             .with_context(|| format!("cannot start a worker for {}", place.display()))?;
         let stderr = child.stderr.take();
-        let said = std::thread::spawn(move || stderr.and_then(listen));
-        Ok(Some(Self { index, run, child, said, _lock: lock }))
+        let listener =
+            Builder::new().name("listener".into()).spawn(move || stderr.and_then(listen));
+        match listener {
+            Ok(said) => Ok(Some(Self { index, run, child, said, _lock: lock })),
+            Err(error) => {
+                // Nobody would hear it, or wait for it.
+                child.kill().and_then(|()| child.wait()).context("ending a worker")?;
+                Err(error).context("cannot start a thread")
+            }
+        }
     }
 
     /// What became of its run.
@@ -155,10 +168,12 @@ impl<'a> Worker<'a> {
         if status.code() == Some(interrupt::EXIT_CODE) {
             return WorkerEnd::Stopped;
         }
-        if status.success()
-            && let Some(record) = self.run.finished()
-        {
-            return WorkerEnd::Finished(Box::new(record));
+        if status.success() {
+            match self.run.finished() {
+                Ok(Some(record)) => return WorkerEnd::Finished(Box::new(record)),
+                Ok(None) => {}
+                Err(error) => return WorkerEnd::Failed(format!("{error:#}")),
+            }
         }
         let said = self.said.join().unwrap_or_default();
         let message = match &said {
@@ -192,6 +207,7 @@ fn listen(stderr: ChildStderr) -> Option<String> {
 /// Writes into `run.json` why the run failed, where the worker could not: a run that cannot even be
 /// resumed fails before it comes to its record.
 fn record_failure(run: &PlannedRun, message: &str) {
+    // A record that cannot be read is not replaced by this: the next look at it tells.
     let Ok(mut record) = run.dir.read_record() else { return };
     if matches!(record.status, RunStatus::Running | RunStatus::Interrupted) {
         record.status = RunStatus::Failed;

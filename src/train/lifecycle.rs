@@ -2,7 +2,9 @@
 //! interrupted or failed.
 
 use super::checkpoint::{Checkpoint, Progress};
+use super::identity::contradictions;
 use super::lock::Lock;
+use super::memory;
 use super::metrics_file::Recovery;
 use super::progress::Reporter;
 use super::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, RunStatus};
@@ -10,8 +12,10 @@ use super::session::{Outcome, Session};
 use crate::backend::{self, Differentiable, Task};
 use crate::config::{self, Config, Layer};
 use crate::data::Dataset;
-use crate::failure::usage;
+use crate::failure::{caught, usage};
+use crate::files::exists;
 use crate::learn::feedback_hash;
+use crate::model::parameter_count;
 use anyhow::{Result, bail};
 use burn::module::Module;
 
@@ -42,12 +46,12 @@ impl StoppedRun {
     /// A usage error where `dir` holds no run, or one that was imported and so has no optimiser state;
     /// as [`RunDir::lock`]; or names the file that cannot be read.
     pub fn open(dir: RunDir) -> Result<Self> {
-        if !dir.can_resume() {
+        if !dir.can_resume()? {
             return Err(usage(format!("--resume: {} holds no run", dir.path().display())));
         }
         let lock = dir.lock()?;
         let path = dir.checkpoint();
-        let newest = if path.exists() { Some(Checkpoint::load(&path)?) } else { None };
+        let newest = if exists(&path)? { Some(Checkpoint::load(&path)?) } else { None };
         if let Some(imported) = newest.as_ref().and_then(|c| c.imported.as_ref()) {
             return Err(usage(format!(
                 "--resume: {} was imported from {}, which holds no optimiser state to go on from",
@@ -87,6 +91,13 @@ impl StoppedRun {
                 dir.config_file().display()
             );
         }
+        if let Some(newest) = &newest {
+            let recorded = dir.record()?.and_then(|record| record.provenance.feedback_hash);
+            let found = contradictions(newest, recorded.as_deref())?;
+            if !found.is_empty() {
+                bail!("{} is contradicted: {}", dir.checkpoint().display(), found.join("; "));
+            }
+        }
         let start = Progress::default();
         let recovery = dir.recover_metrics(newest.as_ref().map_or(&start, |c| &c.progress))?;
         Ok((LockedRun { dir, config, newest, _lock: lock }, recovery))
@@ -120,21 +131,23 @@ impl LockedRun {
     }
 
     /// Whether nothing is left to do and to write.
-    pub fn is_over(&self) -> bool {
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn is_over(&self) -> Result<bool> {
         let epoch = self.epoch();
-        self.newest.is_some()
-            && self
-                .dir
-                .read_record()
-                .is_ok_and(|r| r.status == RunStatus::Finished && r.epoch == epoch)
-            && self.dir.read_metrics().is_ok_and(|lines| lines.len() == epoch)
+        let record = self.dir.record()?;
+        let is_finished =
+            record.is_some_and(|r| r.status == RunStatus::Finished && r.epoch == epoch);
+        Ok(self.newest.is_some() && is_finished && self.dir.read_metrics()?.len() == epoch)
     }
 
     /// Trains to the end or an interruption, and records how it ended. `reporter` is made for this
     /// many epochs and steps.
     ///
     /// # Errors
-    /// As [`Session::train`]; `run.json` then holds the message. Or if a record cannot be written.
+    /// As [`Session::train`], and where the network does not fit the memory; `run.json` then holds the
+    /// message. Or if a record cannot be read or written.
     pub fn train(
         &self,
         data: &Dataset,
@@ -167,16 +180,25 @@ impl<R: FnOnce(usize, u64) -> Reporter> Task for Training<'_, R> {
     fn run<B: Differentiable>(self, device: B::Device) -> Result<Outcome> {
         let Self { run, data, reporter } = self;
         let LockedRun { dir, config, newest, .. } = run;
-        let mut session = match newest {
-            Some(c) => Session::<B>::resume(config, data, dir, device.clone(), c)?,
-            None => Session::<B>::start(config, data, dir, device.clone())?,
-        };
-        let mut record = running(run, data, &session, &device);
-        dir.write_record(&record)?;
+        let mut record = running::<B>(run, data, &device)?;
+        // A panic, too, ends in the record.
+        let outcome = caught(|| {
+            memory::ensure_network_fits(config)?;
+            let mut session = match newest {
+                Some(c) => Session::<B>::resume(config, data, dir, device, c)?,
+                None => Session::<B>::start(config, data, dir, device)?,
+            };
+            let feedback = session.learner_state();
+            let hash = (!feedback.is_empty()).then(|| feedback_hash(&feedback));
+            record.provenance.feedback_hash = hash;
+            record.provenance.parameters = session.net().num_params();
+            dir.write_record(&record)?;
 
-        let reporter = reporter(config.epochs, session.total_steps());
-        let outcome = session.train(&reporter);
-        reporter.end();
+            let reporter = reporter(config.epochs, session.total_steps());
+            let outcome = session.train(&reporter);
+            reporter.end();
+            outcome
+        });
 
         let (last, outcome) = match (dir.read_metrics(), outcome) {
             (Ok(mut lines), outcome) => (lines.pop(), outcome),
@@ -192,34 +214,35 @@ impl<R: FnOnce(usize, u64) -> Reporter> Task for Training<'_, R> {
     }
 }
 
-/// The record of a run that begins or goes on.
+/// The record of a run that begins or goes on, as far as it is known before the network is built.
 fn running<B: Differentiable>(
     run: &LockedRun,
     data: &Dataset,
-    session: &Session<B>,
     device: &B::Device,
-) -> RunRecord {
+) -> Result<RunRecord> {
     let config = &run.config;
     let exact = backend::matmul_is_exact::<B>(device);
-    let feedback = &session.learner_state();
-    RunRecord {
+    let before = run.dir.record()?.map(|record| record.provenance);
+    let parameters = parameter_count(config, data.provenance.classes);
+    Ok(RunRecord {
         schema: RUN_SCHEMA.into(),
         status: RunStatus::Running,
         config: config.clone(),
         provenance: Provenance {
             tool: TOOL.into(),
-            git_revision: revisions(&run.dir),
+            git_revision: revisions(before.as_ref()),
             burn: backend::BURN_VERSION.into(),
             backend: config.backend.to_string(),
             device: format!("{device:?}"),
             threads: config.threads,
+            instruction_sets: Some(backend::instruction_sets()),
             matmul: if exact { Matmul::Full } else { Matmul::Reduced },
             data: data.provenance.clone(),
             config_hash: config.hash(),
             seed: config.seed,
-            feedback_hash: (!feedback.is_empty()).then(|| feedback_hash(feedback)),
-            parameters: session.net().num_params(),
-            command_line: std::env::args().collect(),
+            feedback_hash: before.and_then(|p| p.feedback_hash),
+            parameters: usize::try_from(parameters).unwrap_or(usize::MAX),
+            command_line: std::env::args_os().map(|a| a.to_string_lossy().into()).collect(),
             start: crate::now(),
             end: None,
         },
@@ -227,7 +250,7 @@ fn running<B: Differentiable>(
         last: None,
         diverged: None,
         error: None,
-    }
+    })
 }
 
 /// Records how the run ended.
@@ -246,12 +269,12 @@ fn end(record: &mut RunRecord, outcome: &Result<Outcome>) {
     }
 }
 
-/// The revisions of this program that trained the run in `dir`, this one last.
-fn revisions(dir: &RunDir) -> String {
+/// The revisions of this program that trained the run, this one last.
+fn revisions(before: Option<&Provenance>) -> String {
     const OWN: &str = env!("FA_AUDIT_GIT_REVISION");
-    match dir.read_record().map(|record| record.provenance.git_revision) {
-        Ok(before) if before.ends_with(OWN) => before,
-        Ok(before) => format!("{before}, {OWN}"),
-        Err(_) => OWN.into(),
+    match before.map(|p| p.git_revision.as_str()) {
+        Some(before) if before.ends_with(OWN) => before.into(),
+        Some(before) => format!("{before}, {OWN}"),
+        None => OWN.into(),
     }
 }

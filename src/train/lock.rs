@@ -4,6 +4,7 @@
 //! even where the study was killed; two programs on one directory never train the same run.
 
 use crate::files;
+use crate::shown;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -68,9 +69,16 @@ impl Lock {
     }
 
     /// Whether a program has the lock of the run in `dir`.
-    pub fn is_held(dir: &Path) -> bool {
-        let Ok(lock) = OpenOptions::new().write(true).open(file(dir)) else { return false };
-        matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+    ///
+    /// # Errors
+    /// If the lock's file is there and cannot be opened.
+    pub fn is_held(dir: &Path) -> Result<bool> {
+        let path = file(dir);
+        let lock = match OpenOptions::new().write(true).open(&path) {
+            Err(e) if files::is_absence(&e) => return Ok(false),
+            other => other.with_context(|| format!("cannot look at {}", path.display()))?,
+        };
+        Ok(matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// The lock as a child's standard input, which then holds it, too.
@@ -87,9 +95,11 @@ impl Holder {
         Self { pid: std::process::id(), host: host(), since: crate::now() }
     }
 
-    /// Who took the lock of the run in `dir` last, as far as its file tells.
+    /// Who took the lock of the run in `dir` last, as far as its file tells: for messages alone.
     pub fn of(dir: &Path) -> Option<Self> {
-        serde_json::from_slice(&files::read(&file(dir), 4096).ok()?).ok()
+        let text = files::read(&file(dir), 4096).ok()?;
+        let Self { pid, host, since } = serde_json::from_slice(&text).ok()?;
+        Some(Self { pid, host: shown::line(&host), since: shown::line(&since) })
     }
 }
 
@@ -134,11 +144,11 @@ mod tests {
     #[test]
     fn a_run_has_one_trainer_at_a_time_and_it_has_a_name() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!Lock::is_held(dir.path()));
+        assert!(!Lock::is_held(dir.path()).unwrap());
         assert_eq!(Holder::of(dir.path()), None);
         let first = Lock::take(dir.path()).unwrap();
         assert!(first.is_some());
-        assert!(Lock::is_held(dir.path()));
+        assert!(Lock::is_held(dir.path()).unwrap());
         assert!(Lock::take(dir.path()).unwrap().is_none());
         let holder = Holder::of(dir.path()).unwrap();
         assert_eq!(holder.pid, std::process::id());

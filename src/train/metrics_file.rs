@@ -7,10 +7,10 @@
 
 use super::checkpoint::Progress;
 use super::run_dir::{EpochMetrics, RunDir};
-use crate::files::{LONGEST_TEXT, read, write_atomically};
+use crate::files::{LONGEST_TEXT, is_absence, read, write_atomically};
 use anyhow::{Context, Result, bail};
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
 /// What became of a `metrics.jsonl` when its run went on.
 #[derive(Debug, Default, PartialEq)]
@@ -105,7 +105,7 @@ impl RunDir {
     fn lines(&self) -> Result<Lines> {
         let path = self.metrics_file();
         let bytes = match read(&path, LONGEST_TEXT) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(e) if is_absence(&e) => Vec::new(),
             other => other.with_context(|| format!("cannot read {}", path.display()))?,
         };
         let end = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);

@@ -3,9 +3,11 @@
 mod batches;
 pub mod checkpoint;
 mod evaluate;
+pub mod identity;
 pub mod interrupt;
 pub mod lifecycle;
 pub mod lock;
+pub mod memory;
 mod metrics_file;
 mod optimizer;
 mod progress;

@@ -1,6 +1,7 @@
 //! What a person sees of a training: a bar on a terminal, a line an epoch elsewhere.
 
 use super::run_dir::EpochMetrics;
+use crate::message::tell;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -67,7 +68,7 @@ impl Reporter {
         if self.is_shown() {
             self.bar.println(line);
         } else {
-            eprintln!("{line}");
+            tell(line);
         }
     }
 

@@ -5,10 +5,12 @@ use super::lock::{Holder, Lock};
 use crate::config::Config;
 use crate::data::DataProvenance;
 use crate::failure::usage;
-use crate::files::{read_text, sweep, write_atomically};
+use crate::files::{entries, exists, is_absence, read_text, sweep, write_atomically};
 use crate::number::Number;
+use crate::shown;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +67,10 @@ pub struct Provenance {
     pub backend: String,
     pub device: String,
     pub threads: usize,
+    /// Of the processor, by which the bits of a run on it are decided; `None` in records from before it
+    /// was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction_sets: Option<String>,
     /// Whether f32 matrix products are computed in full precision, as measured on the device.
     #[serde(default = "full")]
     pub matmul: Matmul,
@@ -112,6 +118,40 @@ pub struct EpochMetrics {
     /// Training time, without evaluation.
     pub seconds: Number,
     pub samples_per_second: Number,
+}
+
+impl RunRecord {
+    /// Other programs may have written it.
+    fn make_safe_to_show(&mut self) {
+        let made = &mut self.provenance;
+        let words = [
+            &mut made.tool,
+            &mut made.git_revision,
+            &mut made.burn,
+            &mut made.backend,
+            &mut made.device,
+            &mut made.config_hash,
+            &mut made.start,
+            &mut made.data.name,
+            &mut made.data.sha256,
+        ];
+        let quantity = self.diverged.iter_mut().map(|d| &mut d.quantity);
+        let files = made.data.files.iter_mut().flat_map(|f| [&mut f.name, &mut f.sha256]);
+        let sets = made.instruction_sets.iter_mut();
+        let rest = made
+            .end
+            .iter_mut()
+            .chain(sets)
+            .chain(&mut made.feedback_hash)
+            .chain(&mut made.command_line);
+        for word in words.into_iter().chain(files).chain(rest).chain(quantity) {
+            *word = shown::line(word);
+        }
+        // An error of ours may have several lines.
+        if let Some(error) = &mut self.error {
+            *error = shown::message(error);
+        }
+    }
 }
 
 impl EpochMetrics {
@@ -163,7 +203,11 @@ impl RunDir {
     }
 
     pub fn epoch_checkpoint(&self, epoch: usize) -> PathBuf {
-        self.0.join("epochs").join(format!("epoch-{epoch:04}.mpk"))
+        self.epochs().join(format!("epoch-{epoch:04}.mpk"))
+    }
+
+    fn epochs(&self) -> PathBuf {
+        self.0.join("epochs")
     }
 
     pub fn record_file(&self) -> PathBuf {
@@ -179,14 +223,20 @@ impl RunDir {
     }
 
     /// Whether a run was ever started here.
-    pub fn holds_a_run(&self) -> bool {
-        self.record_file().exists() || self.checkpoint().exists()
+    ///
+    /// # Errors
+    /// Names the file where the system does not tell.
+    pub fn holds_a_run(&self) -> Result<bool> {
+        Ok(exists(&self.record_file())? || exists(&self.checkpoint())?)
     }
 
     /// Whether there is something that can be continued: a run, or the configuration of one that
     /// ended before it had begun.
-    pub fn can_resume(&self) -> bool {
-        self.holds_a_run() || self.config_file().exists()
+    ///
+    /// # Errors
+    /// As [`RunDir::holds_a_run`].
+    pub fn can_resume(&self) -> Result<bool> {
+        Ok(self.holds_a_run()? || exists(&self.config_file())?)
     }
 
     /// Makes the directory for a new run, and locks it.
@@ -204,11 +254,11 @@ impl RunDir {
                 self.0.display()
             ))
         };
-        if self.holds_a_run() && !force {
+        if !force && self.holds_a_run()? {
             return Err(refusal());
         }
         let lock = self.lock()?;
-        if self.holds_a_run() {
+        if self.holds_a_run()? {
             // It may have come while the lock was another's.
             if !force {
                 return Err(refusal());
@@ -230,27 +280,42 @@ impl RunDir {
         };
         let own = ["run.json", "config.toml", "metrics.jsonl", "checkpoint.mpk"];
         sweep(&self.0, |name| own.contains(&name))?;
-        sweep(&self.0.join("epochs"), |name| name.ends_with(".mpk"))?;
+        sweep(&self.epochs(), |name| name.ends_with(".mpk"))?;
         Ok(lock)
     }
 
-    /// Removes what a run wrote here, and nothing else.
+    /// Removes what a run and its audits wrote here, and nothing else. Nothing is removed unless all of
+    /// it can be; a program that dies on the way leaves a run that can be resumed, or none.
     fn remove_run(&self) -> Result<()> {
-        let files = [
-            self.checkpoint(),
-            self.metrics_file(),
-            self.config_file(),
-            self.0.join("verdict.json"),
+        let of_an_epoch = |path: &PathBuf| {
+            let name = path.file_name().and_then(OsStr::to_str);
+            let epoch = name.and_then(|name| name.strip_prefix("epoch-")).and_then(|rest| {
+                rest.strip_suffix(".verdict.json").or_else(|| rest.strip_suffix(".mpk"))
+            });
+            epoch.is_some_and(|n| n.len() >= 4 && n.bytes().all(|b| b.is_ascii_digit()))
+        };
+        // The record first: without it no run is taken for finished. Without the checkpoint it is
+        // trained again from its configuration, which goes last.
+        let mut files = vec![
             self.record_file(),
+            self.0.join("verdict.json"),
+            self.0.join("verdicts.csv"),
+            self.checkpoint(),
         ];
-        let epochs = fs::read_dir(self.0.join("epochs")).into_iter().flatten().flatten();
-        for file in files.into_iter().chain(epochs.map(|entry| entry.path())) {
-            match fs::remove_file(&file) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(e).with_context(|| format!("cannot replace {}", file.display()));
-                }
-                _ => {}
+        files.extend(entries(&self.epochs())?.into_iter().filter(of_an_epoch));
+        files.extend([self.metrics_file(), self.config_file()]);
+        let cannot = |file: &Path| format!("cannot replace {}", file.display());
+        let mut found = Vec::new();
+        for file in files {
+            match fs::symlink_metadata(&file) {
+                Ok(meta) if meta.is_dir() => bail!("{}: it is a folder", cannot(&file)),
+                Ok(_) => found.push(file),
+                Err(e) if is_absence(&e) => {}
+                Err(e) => return Err(e).with_context(|| cannot(&file)),
             }
+        }
+        for file in found {
+            fs::remove_file(&file).with_context(|| cannot(&file))?;
         }
         Ok(())
     }
@@ -265,19 +330,34 @@ impl RunDir {
         write_atomically(&self.record_file(), text.as_bytes())
     }
 
-    /// Reads `run.json`.
+    /// Reads `run.json`; `None` where there is none.
     ///
     /// # Errors
     /// Names the file where it cannot be read or does not fit the schema.
-    pub fn read_record(&self) -> Result<RunRecord> {
+    pub fn record(&self) -> Result<Option<RunRecord>> {
         let path = self.record_file();
-        let text = read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = match read_text(&path) {
+            Err(e) if is_absence(&e) => return Ok(None),
+            other => other.with_context(|| format!("cannot read {}", path.display()))?,
+        };
         let parse = || -> Result<RunRecord> {
-            let record: RunRecord = serde_json::from_str(&text)?;
+            let mut record: RunRecord = serde_json::from_str(&text)?;
             record.config.check()?;
+            record.make_safe_to_show();
             Ok(record)
         };
-        parse().with_context(|| format!("{} is not a run record of fa-audit", path.display()))
+        let parsed = parse();
+        parsed
+            .with_context(|| format!("{} is not a run record of fa-audit", path.display()))
+            .map(Some)
+    }
+
+    /// As [`RunDir::record`], where there must be one.
+    ///
+    /// # Errors
+    /// Besides, if there is none.
+    pub fn read_record(&self) -> Result<RunRecord> {
+        self.record()?.with_context(|| format!("there is no {}", self.record_file().display()))
     }
 
     /// Writes `config.toml`.

@@ -9,7 +9,7 @@ use crate::words::{list, percent, plain, short, signed};
 
 pub(super) fn caveats(audit: &Audit) -> Vec<String> {
     let mut notes: Vec<String> =
-        [imported(audit), batch_size(audit), uneven(audit), few_batches(audit)]
+        [imported(audit), unmatched(audit), batch_size(audit), uneven(audit), few_batches(audit)]
             .into_iter()
             .flatten()
             .collect();
@@ -42,6 +42,17 @@ fn imported(audit: &Audit) -> Option<String> {
         "Imported from {file}: how it was trained, and on inputs of which scale, is its \
          configuration's word. The change of the weights since initialisation is not known."
     ))
+}
+
+fn unmatched(audit: &Audit) -> Option<String> {
+    let found = &audit.diagnostics.depth_utility.detail;
+    (!found.frozen_differs.is_empty()).then(|| {
+        format!(
+            "The frozen run is not the matched one ({}): the margin over it holds that difference, \
+             too.",
+            found.frozen_differs.join(", ")
+        )
+    })
 }
 
 fn batch_size(audit: &Audit) -> Option<String> {

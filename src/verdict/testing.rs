@@ -101,6 +101,7 @@ impl Specimen {
             accuracy,
             method: "frozen (embed by dfa)".into(),
             source: "frozen-s42".into(),
+            differs: Vec::new(),
         });
         let (trace, thresholds) = (self.trace(), Thresholds::default());
         judge(

@@ -105,8 +105,12 @@ fn stability_never_decides_and_needs_eight_batches() {
     let layers = || vec![matrix(&[&[1.0f32, 2.0][..]; 4]); 3];
     let with = |batches: usize| {
         let trace = trace((0..batches).map(|_| same_everywhere(layers())).collect());
-        let frozen =
-            FrozenBaseline { accuracy: 0.3, method: "frozen".into(), source: "test".into() };
+        let frozen = FrozenBaseline {
+            accuracy: 0.3,
+            method: "frozen".into(),
+            source: "test".into(),
+            differs: Vec::new(),
+        };
         let subject = specimen("DFA").subject();
         judge(
             subject,

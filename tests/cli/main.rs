@@ -6,14 +6,25 @@ mod checkpoints;
 mod common;
 mod evidence;
 mod faults;
+mod feedback;
+mod forced;
 #[cfg(unix)]
 mod harried_study;
 mod import;
 #[cfg(unix)]
 mod kills;
+#[cfg(unix)]
+mod looks;
+mod machines;
 mod names;
 mod regress;
 mod report;
 mod runs;
 mod settings;
+#[cfg(unix)]
+mod sizes;
+mod strangers;
+#[cfg(unix)]
+mod streams;
 mod traces;
+mod twins;

@@ -125,6 +125,10 @@ pub fn shared_provenance(content: &Content) -> Panel {
         ("Git revision", of(&|r| p(r).git_revision)),
         ("Burn", of(&|r| p(r).burn)),
         ("Backend", of(&|r| p(r).backend)),
+        (
+            "Instruction sets",
+            of(&|r| p(r).instruction_sets.unwrap_or_else(|| "not recorded".into())),
+        ),
         ("Device", of(&|r| format!("{}, {} thread(s)", p(r).device, p(r).threads))),
         (
             "f32 matrix products",
