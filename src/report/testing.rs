@@ -79,7 +79,7 @@ fn record(config: Config, status: RunStatus, last: Option<EpochMetrics>) -> RunR
         backend: "flex".into(),
         device: "cpu".into(),
         threads: 1,
-        instruction_sets: Some("x86_64, kernels V3: avx avx2 fma".into()),
+        instruction_sets: Some("x86_64, products avx2: avx avx2 fma".into()),
         matmul: Matmul::Full,
         data: DataProvenance {
             name: "cifar10".into(),
