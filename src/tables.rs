@@ -19,6 +19,10 @@ macro_rules! rules {
             Dfa = "dfa": local in dfa,
             /// Direct random target projection (Frenkel, Lefebvre & Bol 2021).
             Drtp = "drtp": local in drtp,
+            /// State Bridge (protocol §2.3, §14).
+            StateBridge = "state-bridge": local in state_bridge,
+            /// Credit Bridge (protocol §2.4, §14).
+            CreditBridge = "credit-bridge": local in credit_bridge,
             /// Layer-wise feedback alignment (Lillicrap et al. 2016; protocol §11).
             LayerFa = "layer-fa": exact in layer_fa,
             /// Uniform sign-symmetry (Liao, Leibo & Poggio 2016; protocol §11).

@@ -17,6 +17,7 @@ use crate::evidence::{Checked, Part, Statement, examine, feedback};
 use crate::failure::usage;
 use crate::files::{absolute, entries};
 use crate::foreign;
+use crate::learn::FEEDBACK;
 use crate::model::NamedTensors;
 use crate::probe::probe;
 use crate::shown;
@@ -243,6 +244,8 @@ fn feedback_of(checkpoint: &Checkpoint) -> Result<Checked> {
         true => named(&unpack(&checkpoint.learner)?),
         false => Vec::new(),
     };
+    // Not the maps of an auxiliary network, which learn and are averaged.
+    let own: Vec<_> = own.into_iter().filter(|m| m.name.starts_with(FEEDBACK)).collect();
     Ok(feedback::feedback(&own, &weights))
 }
 

@@ -11,8 +11,9 @@ mod words;
 pub use keys::Config;
 pub use resolve::{Layer, nearest_key, resolve};
 pub use words::{
-    Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
-    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
+    Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal, FeedbackDistribution,
+    FeedbackSharing, GradientMatching, MatmulPrecision, Measure, Method, Normalise, Objective,
+    OptimizerName, PredictorOutput, Schedule,
 };
 
 use anyhow::{Result, anyhow};
@@ -59,6 +60,11 @@ impl Config {
     /// The rule that forms the credit.
     pub fn rule(&self) -> Base {
         self.method.rule().unwrap_or(self.base)
+    }
+
+    /// Epochs, the first ones, that Credit Bridge trains by DFA.
+    pub fn warm_up_epochs(&self) -> usize {
+        (self.warm_up * self.epochs as f64).round() as usize
     }
 
     /// Whether this run is itself a baseline that others are compared with.

@@ -72,6 +72,13 @@ macro_rules! methods {
             }
         }
 
+        impl Base {
+            /// Whether its credits come from an auxiliary network that learns beside the network.
+            pub fn has_auxiliary(self) -> bool {
+                matches!(self, Self::StateBridge | Self::CreditBridge)
+            }
+        }
+
         impl Method {
             /// The rule that this method is; `None` for one that builds on a `base`.
             pub fn rule(self) -> Option<Base> {
@@ -108,6 +115,66 @@ words! {
 words! {
     /// The distribution of the feedback matrices' entries; both have unit variance before scaling.
     FeedbackDistribution { Normal = "normal", Uniform = "uniform" }
+}
+
+words! {
+    /// What an auxiliary network learns. All but the first are twins, which show what a network that
+    /// learns gives without what it should learn; the published ones' exact forms are not known.
+    #[derive(Default)]
+    Auxiliary {
+        /// Its targets.
+        #[default]
+        Learned = "learned",
+        /// Each sample the targets of another one of its batch, by a permutation that is drawn anew for
+        /// every batch and keeps none in its place.
+        Shuffled = "shuffled",
+        /// Normal numbers of the targets' root mean square, drawn anew for every batch.
+        Random = "random",
+        /// Zero.
+        ZeroTarget = "zero-target",
+        /// Nothing: it stays as drawn.
+        Untrained = "untrained",
+    }
+}
+
+words! {
+    /// What an auxiliary network is told of a sample beside h_l and l.
+    #[derive(Default)]
+    Code {
+        /// e, the error at the outputs.
+        #[default]
+        Error = "error",
+        /// Zeros in its place.
+        Zero = "zero",
+        /// δ_L = ∂(the sample's loss)/∂h_L.
+        Delta = "delta",
+    }
+}
+
+words! {
+    /// What the predictor of State Bridge puts out.
+    #[derive(Default)]
+    PredictorOutput {
+        /// ĥ_L itself.
+        #[default]
+        Direct = "direct",
+        /// ĥ_L − h_l.
+        Residual = "residual",
+    }
+}
+
+words! {
+    /// What holds Credit Bridge's ∇V at h_L against δ_L, on the batch's samples i.
+    #[derive(Default)]
+    GradientMatching {
+        /// mean_i ‖∇V − δ‖².
+        Absolute = "absolute",
+        /// Σ_i ‖∇V − δ‖² / Σ_i ‖δ‖².
+        #[default]
+        Relative = "relative",
+        /// mean_i (1 − cos(∇V, δ)).
+        Cosine = "cosine",
+    }
 }
 
 words! {

@@ -11,8 +11,10 @@
 //! a_l estimates ∂L/∂h_l, so that descent moves f_l against it (protocol §2). The readout has its own
 //! exact gradient under every rule of the first two.
 
+mod auxiliary;
 mod bp;
 mod card;
+pub mod credit_bridge;
 pub mod dfa;
 mod drtp;
 mod exact;
@@ -26,21 +28,24 @@ pub mod random_target;
 mod reference;
 mod settings;
 mod sign_symmetry;
+pub mod state_bridge;
 mod trainee;
 pub mod two_phase;
 
+pub use auxiliary::AuxiliaryNet;
 pub use card::{Card, Family, Given};
 pub use exact::ExactRule;
-pub use local::{Credit, Known, LocalRule};
+pub use local::{Credit, Known, LocalRule, Scene};
 pub use normalise::Normaliser;
-pub use own::{Entry, Own, draw, hash as feedback_hash};
+pub use own::{Average, Entry, FEEDBACK, Own, draw, hash as feedback_hash};
 pub use reference::{Reference, forward_and_back};
-pub use settings::Settings;
+pub use settings::{BridgeSettings, Settings};
 pub use trainee::Trainee;
 
 use crate::backend::{Differentiable, differentiating};
 use crate::config::{Base, Config};
 use crate::model::{Buffers, NamedTensors, Network, Outline, Pass, outline};
+use crate::rng;
 use crate::tables::rules;
 use anyhow::Result;
 use burn::tensor::backend::AutodiffBackend;
@@ -88,6 +93,11 @@ impl Turn {
     pub fn measuring(seed: u64) -> Self {
         Self { seed, epoch: 0, step: 0 }
     }
+
+    /// The stream of what auxiliary networks draw for the batch.
+    fn stream(self, what: &str) -> rng::Stream {
+        rng::stream(self.seed, &format!("auxiliary/{}/{}/{what}", self.epoch, self.step))
+    }
 }
 
 /// The credit of a batch at h_0 … h_L.
@@ -106,12 +116,14 @@ pub struct Learner<B: Differentiable> {
     rule: Base,
     settings: Settings,
     own: Own<B::InnerBackend>,
+    /// The epoch that trains, or the newest that did: from 1 on, 0 before the first.
+    epoch: usize,
 }
 
 impl<B: Differentiable> Learner<B> {
     /// `rule` with given matrices.
     pub fn new(rule: Base, settings: Settings, own: Own<B::InnerBackend>) -> Self {
-        Self { rule, settings, own }
+        Self { rule, settings, own, epoch: 0 }
     }
 
     /// The learner of `config` with matrices that were drawn or come from a checkpoint.
@@ -143,7 +155,14 @@ impl<B: Differentiable> Learner<B> {
             return Ok(None);
         }
         let drawn = draw(config, classes, seed);
-        Self::from_named(config, classes, &drawn, device).map(Some)
+        let redrawn = Self::from_named(config, classes, &drawn, device)?;
+        Ok(Some(Self { epoch: self.epoch, ..redrawn }))
+    }
+
+    /// Says which epoch trains, or was the newest that did: a rule may train by another credit in the
+    /// first ones.
+    pub fn begin(&mut self, epoch: usize) {
+        self.epoch = epoch;
     }
 
     /// The rule.
@@ -182,15 +201,27 @@ impl<B: Differentiable> Learner<B> {
         turn: Turn,
     ) -> Lesson<B> {
         let _turn = differentiating();
-        let Self { settings, own, .. } = self;
-        let mut pass = Pass::train(&lift(buffers));
         match functions::<B, N>(self.rule) {
             Functions::Exact(rule) => {
-                pass.back = rule.transport(net, own, turn);
-                exact::learn(net, &rule, settings, pass, images, labels)
+                let mut pass = Pass::train(&lift(buffers));
+                pass.back = rule.transport(net, &self.own, turn);
+                exact::learn(net, &rule, &self.settings, pass, images, labels)
             }
-            Functions::Local(rule) => local::learn(net, &rule, own, settings, pass, images, labels),
+            Functions::Local(rule) => {
+                local::learn(&rule, &self.scene(net, buffers, turn), images, labels)
+            }
         }
+    }
+
+    /// Where the rule works on a batch that trains.
+    fn scene<'a, N>(
+        &'a self,
+        net: &'a N,
+        buffers: &'a Buffers<B::InnerBackend>,
+        turn: Turn,
+    ) -> Scene<'a, B, N> {
+        let Self { settings, own, epoch, .. } = self;
+        Scene { net, buffers, own, settings, epoch: *epoch, turn, measures: false }
     }
 
     /// The credit of one batch, raw; changes nothing. `known` is what a forward pass over the batch
@@ -211,7 +242,12 @@ impl<B: Differentiable> Learner<B> {
                 Credited::Whole(forward_and_back(net, pass, objective, images, labels).gradient)
             }
             Functions::Exact(_) => Credited::Reference,
-            Functions::Local(rule) => Credited::Shared((rule.credit)(net, known, &self.own).layers),
+            Functions::Local(rule) => {
+                let _turn = differentiating();
+                let turn = Turn::measuring(self.settings.seed);
+                let scene = Scene { measures: true, ..self.scene(net, buffers, turn) };
+                Credited::Shared((rule.credit)(&scene, known).layers)
+            }
         }
     }
 

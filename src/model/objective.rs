@@ -3,7 +3,7 @@
 
 use crate::config::Objective;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -38,6 +38,19 @@ impl Objective {
             Self::CrossEntropy => softmax(outputs, 1) - target,
             Self::SquaredError => outputs - target,
         }
+    }
+
+    /// The loss of each row of `outputs` [N, C], on the device: [N].
+    pub fn sample_losses<B: Backend>(
+        self,
+        outputs: Tensor<B, 2>,
+        labels: Tensor<B, 1, Int>,
+    ) -> Tensor<B, 1> {
+        let each = match self {
+            Self::CrossEntropy => log_softmax(outputs, 1).gather(1, labels.unsqueeze_dim(1)).neg(),
+            Self::SquaredError => self.error(outputs, labels).square().sum_dim(1).mul_scalar(0.5),
+        };
+        each.squeeze_dim(1)
     }
 
     /// The loss of each row of `outputs` [N, C], in f64: differences of losses are as fine as the

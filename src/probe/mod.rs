@@ -92,6 +92,7 @@ pub fn probe_batch<B: Differentiable>(
     let gradient = measured(&reference.gradient);
     let known = Known {
         blocks: reference.hidden.len() - 1,
+        outputs: reference.outputs.clone(),
         error: objective.error(reference.outputs.clone(), labels.clone().inner()),
         labels: labels.clone().inner(),
         top: reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1)),

@@ -214,6 +214,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
     ) -> Result<()> {
         let Progress { epoch, step, .. } = self.progress;
         let turn = Turn { seed: self.config.seed, epoch: epoch + 1, step };
+        self.trainee.learner.begin(turn.epoch);
         let [samples, _] = images.dims();
         let Lesson { loss, outputs, network, own, buffers } =
             self.trainee.learn(images, labels.clone(), turn);

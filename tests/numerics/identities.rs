@@ -27,7 +27,7 @@ const BLOCKS: usize = 3;
 
 /// h_0 = x E, f_l(h) = h W_l, logits = h_L W; weights in Burn's layout [in, out].
 #[derive(Module, Debug)]
-struct LinearNet<B: Backend> {
+pub struct LinearNet<B: Backend> {
     embed: Param<Tensor<B, 2>>,
     blocks: Vec<Param<Tensor<B, 2>>>,
     readout: Param<Tensor<B, 2>>,
@@ -36,7 +36,7 @@ struct LinearNet<B: Backend> {
 
 impl<B: Backend> LinearNet<B> {
     /// Weights from the wave formula, times `scale`.
-    fn new(blocks: usize, residual_add: bool, scale: f64) -> Self {
+    pub fn new(blocks: usize, residual_add: bool, scale: f64) -> Self {
         // The quadratic term keeps a wave from being a matrix of rank two.
         let weight = |p: usize, rows: usize, cols: usize| {
             let values = (0..rows * cols).map(|k| {
@@ -79,6 +79,7 @@ const PLAIN: Settings = Settings {
     embed_signal: EmbedSignal::Credit,
     objective: Objective::CrossEntropy,
     seed: 0,
+    bridge: None,
 };
 
 /// What the embedding learns from a map of its own.
@@ -401,6 +402,9 @@ fn the_readouts_gradient_is_the_same_under_every_rule() {
     for &arch in Arch::ALL {
         let (_, bp) = lesson_of(&small(arch, Method::Bp));
         for method in rules().chain([Method::Frozen]) {
+            if small(arch, method).check().is_err() {
+                continue;
+            }
             let (_, other) = lesson_of(&small(arch, method));
             let rule = method.rule().unwrap_or(Base::Dfa);
             let crosses = family(rule) == Family::Exact && rule != Base::Bp;

@@ -1,6 +1,7 @@
 //! The numbers: golden values from PyTorch, exact identities, agreement of backends.
 
 mod agreement;
+mod bridges;
 mod common;
 mod golden;
 mod identities;

@@ -147,7 +147,8 @@ fn the_credit_of_layer_wise_feedback_is_what_its_own_backward_pass_brings() {
 
 fn known(error: Tensor<Inner, 2>) -> Known<Inner> {
     let labels = batch().1.inner();
-    Known { blocks: 3, error, labels, top: None, hidden: Vec::new() }
+    let outputs = error.zeros_like();
+    Known { blocks: 3, outputs, error, labels, top: None, hidden: Vec::new() }
 }
 
 /// B = M ∘ sign(W) with M drawn for the batch: the same batch twice gives the same, another batch
@@ -243,7 +244,9 @@ fn under_every_objective_the_error_is_the_gradient_of_the_loss() {
         let error = objective.error(outputs.clone().inner(), labels.clone().inner());
         assert!(relative(&host(error), &host(gradient)) < 1e-14, "{objective}");
         let host_labels: Vec<u32> = (0..SAMPLES as u32).map(|i| (3 * i) % 10).collect();
-        let losses = objective.losses(outputs.inner(), &host_labels);
+        let losses = objective.losses(outputs.clone().inner(), &host_labels);
+        let on_device = objective.sample_losses(outputs.clone().inner(), labels.clone().inner());
+        assert!(relative(&host(on_device), &losses) < 1e-14, "{objective}");
         let mean = losses.iter().sum::<f64>() / SAMPLES as f64;
         assert!((mean / host(loss)[0] - 1.0).abs() < 1e-14, "{objective}");
     }

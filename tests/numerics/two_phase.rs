@@ -123,6 +123,7 @@ fn a_two_phase_rule_is_backpropagation_in_the_limit() {
         embed_signal: EmbedSignal::Credit,
         objective: Objective::SquaredError,
         seed: 0,
+        bridge: None,
     };
     let images = matrix::<F64>(wave(20, SAMPLES * 6, 1.0), SAMPLES, 6);
     let labels = TensorData::from([0i64, 2, 1, 1]);

@@ -14,8 +14,9 @@
 
 use super::{Key, Label, Range, Role, Typed, expect, given, is_cuda, keys};
 use crate::config::{
-    Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
-    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
+    Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal, FeedbackDistribution,
+    FeedbackSharing, GradientMatching, MatmulPrecision, Measure, Method, Normalise, Objective,
+    OptimizerName, PredictorOutput, Schedule,
 };
 use crate::data::{DatasetKind, SyntheticSpec};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
@@ -29,16 +30,18 @@ keys! {
     method: Method {
         default: Method::Bp, range: Range::Words(|| Method::WORDS.to_vec()), absent: None,
         role: Rule, label: Words(|c, _| Some(method(c))), time: true, when: true,
+        fits: expect(c.method.rule().is_none() || one_token(c), c.method, ONE_TOKEN),
     }
     /// The rule under `frozen`, `shallow` and `random-target`.
     base: Base {
         default: Base::Dfa, range: Range::Words(|| Base::WORDS.to_vec()), absent: None,
         role: Rule, label: Elsewhere, time: true, when: c.method.rule().is_none(),
         fits: expect(
-            c.method != Method::Shallow || c.base != Base::Fa,
+            c.method != Method::Shallow || !(c.base == Base::Fa || c.base.has_auxiliary()),
             c.base,
-            "another rule for shallow: fa needs blocks",
-        ),
+            format!("another rule for shallow: {} needs blocks", c.base),
+        )
+        .and(expect(c.method.rule().is_some() || one_token(c), c.base, ONE_TOKEN)),
     }
     /// Penalty weight λ of λ · mean_batch Σ_j f_l(h_l)_j² in every block's loss (published: 0).
     penalty: f64 {
@@ -200,7 +203,8 @@ keys! {
     /// feedback stands for, at initialisation (published: 1).
     feedback_scale: f64 {
         default: 1.0, range: Range::Positive, absent: None,
-        role: Rule, label: KeyAndValue, time: false, when: c.rule() != Base::Bp,
+        role: Rule, label: KeyAndValue, time: false,
+        when: has_feedback(c) || matches!(c.rule(), Base::Usf | Base::Brsf),
     }
     /// One feedback matrix a layer, or one for all (published: layer).
     feedback_sharing: FeedbackSharing {
@@ -218,6 +222,103 @@ keys! {
             c.embed_signal,
             "`credit` or `none` unless the rule is fa",
         ),
+    }
+
+    /// state-bridge, credit-bridge: what the auxiliary network learns. `learned` its targets; the others
+    /// are twins: `shuffled` those of other samples, `random` numbers of their size, `zero-target`
+    /// zeros, `untrained` nothing.
+    auxiliary: Auxiliary {
+        default: Auxiliary::Learned, range: Range::Words(|| Auxiliary::WORDS.to_vec()),
+        absent: Some(Auxiliary::Learned),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule().has_auxiliary(),
+    }
+    /// state-bridge, credit-bridge: what the auxiliary network is told of a sample beside h_l and l
+    /// (published: error; delta fails on CIFAR-10).
+    code: Code {
+        default: Code::Error, range: Range::Words(|| Code::WORDS.to_vec()),
+        absent: Some(Code::Error),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule().has_auxiliary(),
+    }
+    /// state-bridge, credit-bridge: hidden layers of the auxiliary network (recovered for
+    /// credit-bridge on the linear–quadratic task: 3).
+    auxiliary_layers: usize {
+        default: 3, range: Range::Count(16), absent: Some(3),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule().has_auxiliary(),
+    }
+    /// state-bridge, credit-bridge: their width (recovered for credit-bridge on the linear–quadratic
+    /// task: 256).
+    auxiliary_width: usize {
+        default: 256, range: Range::Count(1 << 12), absent: Some(256),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule().has_auxiliary(),
+    }
+    /// state-bridge, credit-bridge: learning rate of the auxiliary network, which AdamW trains on the
+    /// run's schedule (recovered for the linear–quadratic task: 1e-3).
+    auxiliary_learning_rate: f64 {
+        default: 1e-3, range: Range::Positive, absent: Some(1e-3),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_auxiliary(c),
+    }
+    /// state-bridge, credit-bridge: its weight decay (recommended: 0.01, the network's).
+    auxiliary_weight_decay: f64 {
+        default: 0.01, range: Range::NotNegative, absent: Some(0.01),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_auxiliary(c),
+    }
+    /// state-bridge: what the predictor puts out (recommended: direct).
+    predictor_output: PredictorOutput {
+        default: PredictorOutput::Direct, range: Range::Words(|| PredictorOutput::WORDS.to_vec()),
+        absent: Some(PredictorOutput::Direct),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::StateBridge,
+    }
+    /// state-bridge: frequencies at which the predictor sees the layer's time l/L (recommended: 8).
+    predictor_octaves: usize {
+        default: 8, range: Range::Count(32), absent: Some(8),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::StateBridge,
+    }
+    /// credit-bridge: those at which the value network sees it (recommended: 1).
+    value_octaves: usize {
+        default: 1, range: Range::Count(32), absent: Some(1),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::CreditBridge,
+    }
+    /// credit-bridge: noisy copies K of h_{l+1} in the soft minimum (recovered for the
+    /// linear–quadratic task: 8).
+    bridge_copies: usize {
+        default: 8, range: Range::Count(1 << 10), absent: Some(8),
+        role: Rule, label: KeyAndValue, time: true, when: has_learning_value(c),
+    }
+    /// credit-bridge: standard deviation σ of their noise (published: 0.1).
+    bridge_noise: f64 {
+        default: 0.1, range: Range::NotNegative, absent: Some(0.1),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_value(c),
+    }
+    /// credit-bridge: temperature λ of the soft minimum (published: 0.1).
+    softmin_temperature: f64 {
+        default: 0.1, range: Range::Positive, absent: Some(0.1),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_value(c),
+    }
+    /// credit-bridge: decay of the averaged copy of the value network that the soft minimum asks
+    /// (recovered for the linear–quadratic task: 0.995).
+    average_decay: f64 {
+        default: 0.995, range: Range::BelowOne, absent: Some(0.995),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_value(c),
+    }
+    /// credit-bridge: weight of the terminal gradient's term (published: 1).
+    gradient_weight: f64 {
+        default: 1.0, range: Range::NotNegative, absent: Some(1.0),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_value(c),
+    }
+    /// credit-bridge: what holds ∇V at h_L against δ_L (recommended: relative; absolute fails where
+    /// hidden states grow, because gradients then shrink).
+    gradient_matching: GradientMatching {
+        default: GradientMatching::Relative,
+        range: Range::Words(|| GradientMatching::WORDS.to_vec()),
+        absent: Some(GradientMatching::Relative),
+        role: Rule, label: KeyAndValue, time: false,
+        when: has_learning_value(c) && c.gradient_weight > 0.0,
+    }
+    /// credit-bridge: share of the epochs, the first ones, in which DFA trains the network while the
+    /// value network learns (published: 0.2).
+    warm_up: f64 {
+        default: 0.2, range: Range::BelowOne, absent: Some(0.2),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::CreditBridge,
     }
 
     /// Passes over the training data (published: 100; 30 for the penalty runs).
@@ -256,17 +357,17 @@ keys! {
     /// AdamW β₁ (PyTorch's default).
     beta_1: f64 {
         default: 0.9, range: Range::BelowOne, absent: None,
-        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+        role: Training, label: KeyAndValue, time: false, when: has_adamw(c),
     }
     /// AdamW β₂ (PyTorch's default).
     beta_2: f64 {
         default: 0.999, range: Range::BelowOne, absent: None,
-        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+        role: Training, label: KeyAndValue, time: false, when: has_adamw(c),
     }
     /// AdamW ε (PyTorch's default 1e-8; Burn's is 1e-5).
     epsilon: f64 {
         default: 1e-8, range: Range::NotNegative, absent: None,
-        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+        role: Training, label: KeyAndValue, time: false, when: has_adamw(c),
     }
     /// sgd: momentum μ (recommended: 0.9).
     momentum: f64 {
@@ -424,5 +525,30 @@ fn said(is_said: bool, what: &str, value: impl std::fmt::Display) -> Option<Stri
 
 /// Whether the rule draws feedback once, which its keys shape.
 fn has_feedback(c: &Config) -> bool {
-    !matches!(c.rule(), Base::Bp | Base::Usf | Base::Brsf)
+    match c.rule() {
+        Base::Bp | Base::Usf | Base::Brsf | Base::StateBridge => false,
+        Base::CreditBridge => c.warm_up_epochs() > 0,
+        _ => true,
+    }
+}
+
+fn has_learning_auxiliary(c: &Config) -> bool {
+    c.rule().has_auxiliary() && c.auxiliary != Auxiliary::Untrained
+}
+
+fn has_learning_value(c: &Config) -> bool {
+    c.rule() == Base::CreditBridge && c.auxiliary != Auxiliary::Untrained
+}
+
+/// Whether AdamW moves something.
+fn has_adamw(c: &Config) -> bool {
+    c.optimizer != OptimizerName::Sgd || has_learning_auxiliary(c)
+}
+
+const ONE_TOKEN: &str =
+    "a rule without an auxiliary network, which sees one token: vit-mini has several";
+
+/// Whether what an auxiliary network sees of a sample is one row.
+fn one_token(c: &Config) -> bool {
+    !(c.rule().has_auxiliary() && c.arch == Arch::VitMini)
 }

@@ -135,9 +135,11 @@ impl Checkpoint {
     /// # Errors
     /// Lists tensors that are missing or of another shape.
     pub fn trainee<B: Differentiable>(&self, device: &B::Device) -> Result<Trainee<B>> {
-        let Self { config, data, network, buffers, learner, .. } = self;
+        let Self { config, data, progress, network, buffers, learner, .. } = self;
         let tensors = [&unpack(network)?, &unpack(buffers)?, &unpack(learner)?];
-        Trainee::from_named(config, data.classes, tensors, device)
+        let mut trainee = Trainee::from_named(config, data.classes, tensors, device)?;
+        trainee.learner.begin(progress.epoch + usize::from(progress.step > 0));
+        Ok(trainee)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
