@@ -6,8 +6,8 @@
 //! it.
 
 /// The rules that train a network: `Variant = "word": family in file`, the file in `src/learn`, where
-/// the type of the variant's name implements `Rule` and the trait of its family, `LocalRule` or
-/// `ExactRule`.
+/// the type of the variant's name implements `Rule` and the trait of its family, `LocalRule`,
+/// `ExactRule` or `TwoPhaseRule`.
 macro_rules! rules {
     ($make:ident) => {
         $make! {
@@ -29,6 +29,8 @@ macro_rules! rules {
             Frsf = "frsf": exact in sign_symmetry,
             /// Kolen–Pollack learning (Akrout et al. 2019; protocol §11).
             KolenPollack = "kolen-pollack": exact in kolen_pollack,
+            /// Equilibrium propagation (Scellier & Bengio 2017; protocol §2.5).
+            Ep = "ep": two_phase in ep,
         }
     };
 }

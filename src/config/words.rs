@@ -138,6 +138,30 @@ words! {
 }
 
 words! {
+    /// The nudged states of equilibrium propagation.
+    #[derive(Default)]
+    EpPhases {
+        /// One, nudged by β, against the free state.
+        #[default]
+        OneSided = "one-sided",
+        /// Two, nudged by β and by −β, against each other (Laborieux et al. 2021).
+        Symmetric = "symmetric",
+    }
+}
+
+words! {
+    /// What is measured as the credit of equilibrium propagation.
+    #[derive(Default)]
+    EpCredit {
+        /// −(nudged h_l − free h_l)/β (published).
+        #[default]
+        Displacement = "displacement",
+        /// −r_{l−1}/β, what trains block l − 1: the gradient in the limit.
+        Residual = "residual",
+    }
+}
+
+words! {
     /// What a network's outputs are held against.
     #[derive(Default)]
     Objective {

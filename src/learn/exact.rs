@@ -97,6 +97,7 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
         loss: loss.inner(),
         outputs: outputs.inner(),
         own: (rule.learn)(&network),
+        force: Vec::new(),
         network,
         buffers: lower(pass.buffers),
     }

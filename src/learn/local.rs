@@ -151,7 +151,14 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     if let Some(total) = local_loss(embedded, branches, &credit, &toward) {
         network.extend(gradients(net, &total.backward()));
     }
-    Lesson { loss: loss.inner(), outputs, network, own: learned, buffers: lower(pass.buffers) }
+    Lesson {
+        loss: loss.inner(),
+        outputs,
+        network,
+        own: learned,
+        force: Vec::new(),
+        buffers: lower(pass.buffers),
+    }
 }
 
 /// Whether a credit's factors are less work than the credit itself: two products [N, C] [C, in] and

@@ -15,6 +15,7 @@ mod bp;
 mod card;
 pub mod dfa;
 mod drtp;
+mod ep;
 mod exact;
 pub mod fa;
 mod kolen_pollack;
@@ -30,6 +31,7 @@ mod trainee;
 pub mod two_phase;
 
 pub use card::{Card, Family, Given};
+pub use ep::Nudging;
 pub use exact::ExactRule;
 pub use local::{Credit, Known, LocalRule};
 pub use normalise::Normaliser;
@@ -48,6 +50,7 @@ use burn::tensor::{Int, Tensor};
 use exact::Exact;
 use local::Local;
 use std::collections::BTreeMap;
+use two_phase::TwoPhase;
 
 /// Gradients by parameter name, each flattened to one dimension.
 pub type Gradients<B> = BTreeMap<String, Tensor<<B as AutodiffBackend>::InnerBackend, 1>>;
@@ -70,6 +73,8 @@ pub struct Lesson<B: Differentiable> {
     pub network: Gradients<B>,
     /// Of what the learner owns and learns.
     pub own: Gradients<B>,
+    /// Under a rule of two phases the [`two_phase::Phase::force`] of each.
+    pub force: Vec<Tensor<B::InnerBackend, 1>>,
     /// The network's, after the batch.
     pub buffers: Buffers<B::InnerBackend>,
 }
@@ -190,6 +195,9 @@ impl<B: Differentiable> Learner<B> {
                 exact::learn(net, &rule, settings, pass, images, labels)
             }
             Functions::Local(rule) => local::learn(net, &rule, own, settings, pass, images, labels),
+            Functions::TwoPhase(rule) => {
+                two_phase::learn(net, &rule, settings, pass, images, labels)
+            }
         }
     }
 
@@ -212,7 +220,35 @@ impl<B: Differentiable> Learner<B> {
             }
             Functions::Exact(_) => Credited::Reference,
             Functions::Local(rule) => Credited::Shared((rule.credit)(net, known, &self.own).layers),
+            Functions::TwoPhase(rule) => {
+                let _turn = differentiating();
+                let (images, labels) = batch();
+                let pass = Pass::eval(&lift(buffers));
+                let (credit, _) =
+                    two_phase::credit(net, &rule, &self.settings, pass, images, labels);
+                Credited::Whole(credit)
+            }
         }
+    }
+
+    /// By which factor the force on the states of one batch grows while they relax, with which no
+    /// credit is the rule's if it is above 1; `None` under a rule that relaxes nothing.
+    pub fn growth_of_force<N: Network<B>>(
+        &self,
+        net: &N,
+        buffers: &Buffers<B::InnerBackend>,
+        images: Tensor<B, 2>,
+        labels: Tensor<B, 1, Int>,
+    ) -> Option<f64> {
+        let Functions::TwoPhase(rule) = functions::<B, N>(self.rule) else { return None };
+        let _turn = differentiating();
+        let pass = Pass::eval(&lift(buffers));
+        let (_, force) = two_phase::credit(net, &rule, &self.settings, pass, images, labels);
+        let squares: Vec<f64> = force
+            .into_iter()
+            .flat_map(|f| f.into_data().iter::<f64>().collect::<Vec<_>>())
+            .collect();
+        two_phase::growth_of_force(&squares)
     }
 
     /// Whether [`Known::hidden`] is needed.
@@ -244,6 +280,7 @@ pub fn layout(config: &Config, classes: usize) -> Vec<Entry> {
 enum Functions<B: Differentiable, N> {
     Exact(Exact<B>),
     Local(Local<B, N>),
+    TwoPhase(TwoPhase<B, N>),
 }
 
 macro_rules! families {
@@ -282,10 +319,13 @@ macro_rules! families {
     };
     (@functions exact, $rule:path) => { Functions::Exact(Exact::of::<$rule>()) };
     (@functions local, $rule:path) => { Functions::Local(Local::of::<$rule>()) };
+    (@functions two_phase, $rule:path) => { Functions::TwoPhase(TwoPhase::of::<$rule>()) };
     (@needs_hidden exact, $rule:path) => { false };
+    (@needs_hidden two_phase, $rule:path) => { false };
     (@needs_hidden local, $rule:path) => { <$rule as LocalRule>::NEEDS_HIDDEN };
     (@family exact) => { Family::Exact };
     (@family local) => { Family::Local };
+    (@family two_phase) => { Family::TwoPhase };
 }
 rules!(families);
 

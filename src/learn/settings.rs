@@ -1,6 +1,6 @@
 //! What a step depends on beside rule, network and batch.
 
-use super::Normaliser;
+use super::{Normaliser, Nudging};
 use crate::config::{Config, CreditTokens, EmbedSignal, Objective};
 use crate::model::outline;
 
@@ -13,6 +13,8 @@ pub struct Settings {
     pub credit_tokens: CreditTokens,
     pub embed_signal: EmbedSignal,
     pub objective: Objective,
+    /// Of a two-phase rule.
+    pub nudging: Nudging,
     /// Of what is drawn anew for every batch.
     pub seed: u64,
 }
@@ -30,6 +32,7 @@ impl Settings {
             },
             embed_signal: config.embed_signal,
             objective: config.objective,
+            nudging: Nudging::of(config),
             seed: config.seed,
         }
     }

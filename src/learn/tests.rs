@@ -68,6 +68,7 @@ fn every_rule_has_an_identity_card_whose_proof_is_a_test() {
         include_str!("../../tests/numerics/identities.rs"),
         include_str!("../../tests/numerics/rules.rs"),
         include_str!("../../tests/numerics/golden.rs"),
+        include_str!("../../tests/numerics/two_phase.rs"),
     ];
     for rule in Method::ALL.iter().filter_map(|method| method.rule()) {
         let Card { paper, equation, differs, limits, proof, .. } = card(rule);

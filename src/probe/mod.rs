@@ -6,7 +6,7 @@
 use crate::backend::Differentiable;
 use crate::config::{Config, Measure};
 use crate::data::{Batch, Dataset};
-use crate::learn::{Credited, Known, Learner, Trainee, forward_and_back};
+use crate::learn::{Credited, Family, Known, Learner, Trainee, family, forward_and_back};
 use crate::model::{Net, batch_tensors, outline};
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 use anyhow::{Result, ensure};
@@ -49,11 +49,18 @@ pub fn probe<B: Differentiable>(
     let tokens = if several { config.measure.word() } else { "single" };
     let trace = LayerTrace {
         loss_reduction: Some(LossReduction::Mean),
-        credit_trains: None,
+        credit_trains: trained_by(config),
         tokens: tokens.into(),
         batches,
     };
     Ok(Probe { trace, known })
+}
+
+/// The layers whose credit trains the blocks, where they are not 0 … L−1: relaxed states train each
+/// block by what stands at its output.
+fn trained_by(config: &Config) -> Option<Vec<usize>> {
+    let relaxes = family(config.rule()) == Family::TwoPhase && config.blocks() > 0;
+    relaxes.then(|| (1..=config.blocks()).collect())
 }
 
 /// Evaluation batch `k` of the probe.

@@ -11,6 +11,7 @@ use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::diagnostics;
+use crate::learn::two_phase::growth_of_force;
 use crate::learn::{Lesson, Trainee, Turn};
 use crate::model::{NamedTensors, Net, export, hits, without_gradient};
 use crate::number::{Number, numbers};
@@ -44,6 +45,8 @@ pub struct Session<'a, B: Differentiable> {
     diverged: Option<Divergence>,
     /// Losses and hits that are still on the device: reading them waits for it.
     pending: Vec<Pending<B>>,
+    /// Of relaxations, likewise.
+    forces: Vec<Tensor<B::InnerBackend, 1>>,
 }
 
 struct Pending<B: Differentiable> {
@@ -72,6 +75,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             progress: Progress::default(),
             diverged: None,
             pending: Vec::new(),
+            forces: Vec::new(),
             batches: Batches::of(config, data, &device),
             config,
             data,
@@ -100,6 +104,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             progress: checkpoint.progress.clone(),
             diverged: dir.read_metrics()?.iter().find_map(EpochMetrics::divergence),
             pending: Vec::new(),
+            forces: Vec::new(),
             batches: Batches::of(config, data, &device),
             config,
             data,
@@ -215,13 +220,14 @@ impl<'a, B: Differentiable> Session<'a, B> {
         let Progress { epoch, step, .. } = self.progress;
         let turn = Turn { seed: self.config.seed, epoch: epoch + 1, step };
         let [samples, _] = images.dims();
-        let Lesson { loss, outputs, network, own, buffers } =
+        let Lesson { loss, outputs, network, own, force, buffers } =
             self.trainee.learn(images, labels.clone(), turn);
         let lost = without_gradient(self.trainee.net(), &network);
         ensure!(lost.is_empty(), "no gradient reached {}", lost.join(", "));
         self.trainee.buffers = buffers;
         self.trainee.update(|net| self.optimizer.step(net, network, rate));
         self.optimizer.step_own(&mut self.trainee.learner, own, rate);
+        self.forces.extend(force);
         self.pending.push(Pending { loss, hits: hits(outputs, labels.inner()), samples });
         Ok(())
     }
@@ -240,6 +246,11 @@ impl<'a, B: Differentiable> Session<'a, B> {
             self.progress.loss_sum += loss * samples as f64;
             self.progress.correct += hits;
             self.progress.seen += samples as u64;
+        }
+        let forces = std::mem::take(&mut self.forces);
+        if !forces.is_empty() {
+            let squares: Vec<f64> = Tensor::cat(forces, 0).into_data().iter::<f64>().collect();
+            self.progress.unsettle(growth_of_force(&squares));
         }
     }
 
@@ -283,6 +294,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             gradient_norms: reference.map_err(unmeasured)?.detail.per_layer,
             growth: growth.ok().map(|found| Number(found.value)),
             cosine: cosine.map_err(unmeasured)?.detail.per_layer,
+            growth_of_force: self.progress.growth_of_force.map(Number),
             seconds: Number(self.progress.seconds),
             samples_per_second: Number(speed),
         })

@@ -11,7 +11,7 @@ use fa_audit::config::{
     Arch, Base, Config, CreditTokens, EmbedSignal, Method, Normalise, Objective,
 };
 use fa_audit::learn::{
-    Family, Gradients, Learner, Lesson, Normaliser, Own, Settings, Trainee, Turn, family,
+    Family, Gradients, Learner, Lesson, Normaliser, Nudging, Own, Settings, Trainee, Turn, family,
     forward_and_back,
 };
 use fa_audit::model::{Buffers, Change, Network, Pass, export, map_named};
@@ -78,6 +78,7 @@ const PLAIN: Settings = Settings {
     credit_tokens: CreditTokens::All,
     embed_signal: EmbedSignal::Credit,
     objective: Objective::CrossEntropy,
+    nudging: Nudging::RECOVERED,
     seed: 0,
 };
 

@@ -14,8 +14,9 @@
 
 use super::{Key, Label, Range, Role, Typed, expect, given, is_cuda, keys};
 use crate::config::{
-    Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
-    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
+    Arch, BackendName, Base, CreditTokens, EmbedSignal, EpCredit, EpPhases, FeedbackDistribution,
+    FeedbackSharing, MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName,
+    Schedule,
 };
 use crate::data::{DatasetKind, SyntheticSpec};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
@@ -200,7 +201,8 @@ keys! {
     /// feedback stands for, at initialisation (published: 1).
     feedback_scale: f64 {
         default: 1.0, range: Range::Positive, absent: None,
-        role: Rule, label: KeyAndValue, time: false, when: c.rule() != Base::Bp,
+        role: Rule, label: KeyAndValue, time: false,
+        when: !matches!(c.rule(), Base::Bp | Base::Ep),
     }
     /// One feedback matrix a layer, or one for all (published: layer).
     feedback_sharing: FeedbackSharing {
@@ -218,6 +220,35 @@ keys! {
             c.embed_signal,
             "`credit` or `none` unless the rule is fa",
         ),
+    }
+
+    /// ep: nudging strength β (recovered: 0.5).
+    ep_nudge: f64 {
+        default: 0.5, range: Range::Positive, absent: Some(0.5),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Ep,
+    }
+    /// ep: steps of the nudged state from the free one (recovered: 20).
+    ep_steps: usize {
+        default: 20, range: Range::Count(1 << 16), absent: Some(20),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule() == Base::Ep && c.blocks() > 0,
+    }
+    /// ep: size of a step (recommended: 0.1).
+    ep_step_size: f64 {
+        default: 0.1, range: Range::Positive, absent: Some(0.1),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Ep && c.blocks() > 0,
+    }
+    /// ep: the nudged states (recommended: one-sided).
+    ep_phases: EpPhases {
+        default: EpPhases::OneSided, range: Range::Words(|| EpPhases::WORDS.to_vec()),
+        absent: Some(EpPhases::OneSided),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule() == Base::Ep,
+    }
+    /// ep: what is measured as its credit; it trains nothing by itself (recovered: displacement).
+    ep_credit: EpCredit {
+        default: EpCredit::Displacement, range: Range::Words(|| EpCredit::WORDS.to_vec()),
+        absent: Some(EpCredit::Displacement),
+        role: Protocol, label: Words(|c, _| Some(c.ep_credit.to_string())),
+        time: false, when: c.rule() == Base::Ep,
     }
 
     /// Passes over the training data (published: 100; 30 for the penalty runs).
@@ -424,5 +455,5 @@ fn said(is_said: bool, what: &str, value: impl std::fmt::Display) -> Option<Stri
 
 /// Whether the rule draws feedback once, which its keys shape.
 fn has_feedback(c: &Config) -> bool {
-    !matches!(c.rule(), Base::Bp | Base::Usf | Base::Brsf)
+    !matches!(c.rule(), Base::Bp | Base::Usf | Base::Brsf | Base::Ep)
 }

@@ -79,12 +79,25 @@ pub struct Progress {
     pub seen: u64,
     /// Seconds spent on the epoch in progress.
     pub seconds: f64,
+    /// Of the epoch in progress the largest factor by which a force on nudged states grew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth_of_force: Option<f64>,
 }
 
 impl Progress {
     /// Whether the newest epoch has ended, and its sums are here.
     pub fn is_between_epochs(&self) -> bool {
         self.step == 0 && self.seen > 0
+    }
+
+    /// Keeps the worst of the epoch, NaN being worse than any number.
+    pub(super) fn unsettle(&mut self, found: Option<f64>) {
+        let known = self.growth_of_force;
+        if let Some(new) = found
+            && known.is_none_or(|known| !known.is_nan() && !(new <= known))
+        {
+            self.growth_of_force = found;
+        }
     }
 }
 
