@@ -44,6 +44,8 @@ macro_rules! networks {
             ResMlp = "resmlp" in resmlp,
             /// Small vision transformer (protocol §3.1).
             VitMini = "vit-mini" in vit_mini,
+            /// Plain multilayer perceptron.
+            Mlp = "mlp" in mlp,
         }
     };
 }

@@ -11,9 +11,9 @@ mod words;
 pub use keys::Config;
 pub use resolve::{Layer, nearest_key, resolve};
 pub use words::{
-    Arch, BackendName, Base, CreditTokens, EmbedSignal, EpCredit, EpPhases, FeedbackDistribution,
-    FeedbackSharing, MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName,
-    Schedule,
+    Activation, ActivityNorm, Arch, BackendName, Base, CreditTokens, EmbedSignal, EpCredit,
+    EpPhases, FeedbackDistribution, FeedbackSharing, MatmulPrecision, Measure, Method, Normalise,
+    Objective, OptimizerName, Schedule,
 };
 
 use anyhow::{Result, anyhow};

@@ -96,6 +96,31 @@ macro_rules! architectures {
 networks!(architectures);
 
 words! {
+    /// What follows a map of a plain network.
+    #[derive(Default)]
+    Activation {
+        #[default]
+        Relu = "relu",
+        Tanh = "tanh",
+        /// Exact.
+        Gelu = "gelu",
+    }
+}
+
+words! {
+    /// What normalises the hidden activity of a plain network.
+    #[derive(Default)]
+    ActivityNorm {
+        #[default]
+        None = "none",
+        /// LayerNorm over the features of each sample.
+        Layer = "layer",
+        /// RMSNorm, likewise.
+        Rms = "rms",
+    }
+}
+
+words! {
     /// How a credit is scaled before it trains a block.
     Normalise {
         /// ã = a / (RMS(a) + ε) for each sample, over its d features (protocol §2).

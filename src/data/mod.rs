@@ -64,6 +64,11 @@ impl DatasetKind {
         }
     }
 
+    /// Values of an input.
+    pub fn inputs(self) -> usize {
+        PIXELS
+    }
+
     /// Whether a shifted or mirrored image keeps its label. A photograph does; a synthetic
     /// image is a sum of patterns at fixed places, so moving it changes what the teacher sees.
     pub fn augmentable(self) -> bool {

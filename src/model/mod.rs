@@ -9,6 +9,7 @@ mod batch;
 mod init;
 mod layer_norm;
 mod linear;
+mod mlp;
 mod objective;
 mod outline;
 mod parameters;
@@ -20,6 +21,7 @@ pub use batch::batch_tensors;
 pub use init::{Draw, draw_values};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use mlp::Mlp;
 pub use objective::hits;
 pub use outline::{Map, Outline, Size, parameter_count};
 pub use parameters::{

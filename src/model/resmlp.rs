@@ -7,7 +7,6 @@ use super::outline::HEAD;
 use super::{Ending, LayerNorm, Linear, Network, Outline, Pass, Size};
 use crate::backend::Kernels;
 use crate::config::Config;
-use crate::data::PIXELS;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -43,7 +42,13 @@ pub(super) fn outline(config: &Config, classes: usize) -> Outline {
         ("linear1", [d, inner], Draw::of_linear(d)),
         ("linear2", [inner, d], Draw::Normal(config.w2_std)),
     ];
-    Outline::of_equal_blocks(config, classes, 1, [Size::affine(PIXELS, d), block], &maps)
+    Outline::of_equal_blocks(
+        config,
+        classes,
+        1,
+        [Size::affine(config.dataset.inputs(), d), block],
+        &maps,
+    )
 }
 
 impl<B: Kernels> Readout<B> {
@@ -78,7 +83,7 @@ impl<B: Kernels> ResMlp<B> {
         let mut init = Init::new(config.seed, device);
         let inner = config.width * config.expansion;
         Self {
-            embed: init.linear("embed", PIXELS, config.width),
+            embed: init.linear("embed", config.dataset.inputs(), config.width),
             blocks: (0..config.blocks())
                 .map(|l| MlpBlock {
                     norm: init.layer_norm(config.width),

@@ -13,7 +13,7 @@ const SAMPLES: usize = 16;
 
 /// A nudge that moves states by about their own size: what is read off their differences then has as
 /// many digits as they.
-const FAR: f64 = 50.0;
+const FAR: f64 = 10.0;
 
 /// Everything that an audit reads off one batch, by name, and the gradients of one step.
 fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {

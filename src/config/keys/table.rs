@@ -14,9 +14,9 @@
 
 use super::{Key, Label, Range, Role, Typed, expect, given, is_cuda, keys};
 use crate::config::{
-    Arch, BackendName, Base, CreditTokens, EmbedSignal, EpCredit, EpPhases, FeedbackDistribution,
-    FeedbackSharing, MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName,
-    Schedule,
+    Activation, ActivityNorm, Arch, BackendName, Base, CreditTokens, EmbedSignal, EpCredit,
+    EpPhases, FeedbackDistribution, FeedbackSharing, MatmulPrecision, Measure, Method, Normalise,
+    Objective, OptimizerName, Schedule,
 };
 use crate::data::{DatasetKind, SyntheticSpec};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
@@ -75,25 +75,39 @@ keys! {
     expansion: usize {
         default: 1, range: Range::Count(64), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::VitMini && c.blocks() > 0,
+        when: has_two_maps(c) && c.blocks() > 0,
     }
     /// resmlp: standard deviation of W2 at initialisation (published: 0.01).
     w2_std: f64 {
         default: 0.01, range: Range::NotNegative, absent: None,
         role: Training, label: KeyAndValue, time: false,
-        when: c.arch != Arch::VitMini && c.blocks() > 0,
+        when: has_two_maps(c) && c.blocks() > 0,
     }
-    /// LayerNorm before the head (published: true).
+    /// LayerNorm before the head (published: true; mlp: false).
     terminal_norm: bool {
-        default: true, range: Range::Flag, absent: None,
-        role: Shape, label: Words(|c, _| said(!c.terminal_norm, "no ", "LN")),
+        default: !is_plain(arch), range: Range::Flag, absent: None,
+        role: Shape,
+        label: Words(|c, usual| with_or_without(c.terminal_norm, usual.terminal_norm, "LN")),
         time: false, when: true,
     }
-    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true).
+    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true; mlp: false).
     residual_add: bool {
-        default: true, range: Range::Flag, absent: None,
-        role: Shape, label: Words(|c, _| said(!c.residual_add, "no ", "skip")),
+        default: !is_plain(arch), range: Range::Flag, absent: None,
+        role: Shape,
+        label: Words(|c, usual| with_or_without(c.residual_add, usual.residual_add, "skip")),
         time: false, when: c.blocks() > 0,
+    }
+    /// mlp: what follows each map (recommended: relu).
+    activation: Activation {
+        default: Activation::Relu, range: Range::Words(|| Activation::WORDS.to_vec()),
+        absent: Some(Activation::Relu),
+        role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
+    }
+    /// mlp: what normalises the hidden activity, between map and activation (recommended: none).
+    activity_norm: ActivityNorm {
+        default: ActivityNorm::None, range: Range::Words(|| ActivityNorm::WORDS.to_vec()),
+        absent: Some(ActivityNorm::None),
+        role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
     }
     /// The first so many blocks stay at initialisation: the depth ladder trains the last
     /// `depth - frozen_blocks` (default: 0).
@@ -111,7 +125,7 @@ keys! {
     /// vit-mini: patch size in pixels (recommended: 4, which makes 64 tokens).
     patch: usize {
         default: 4, range: Range::Count(32), absent: None,
-        role: Shape, label: KeyAndValue, time: true, when: c.arch != Arch::ResMlp,
+        role: Shape, label: KeyAndValue, time: true, when: may_have_tokens(c),
         fits: expect(
             c.arch != Arch::VitMini || 32usize.is_multiple_of(c.patch),
             c.patch,
@@ -122,7 +136,7 @@ keys! {
     heads: usize {
         default: 4, range: Range::Count(1 << 10), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::ResMlp && c.blocks() > 0,
+        when: may_have_tokens(c) && c.blocks() > 0,
         fits: expect(
             c.arch != Arch::VitMini || c.width.is_multiple_of(c.heads),
             c.heads,
@@ -133,19 +147,19 @@ keys! {
     mlp_ratio: usize {
         default: 2, range: Range::Count(64), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::ResMlp && c.blocks() > 0,
+        when: may_have_tokens(c) && c.blocks() > 0,
     }
     /// vit-mini: tokens that receive the credit (recommended: all).
     credit_tokens: CreditTokens {
         default: CreditTokens::All, range: Range::Words(|| CreditTokens::WORDS.to_vec()),
         absent: None,
         role: Rule, label: KeyAndValue, time: false,
-        when: c.arch != Arch::ResMlp && c.rule().is_local(),
+        when: may_have_tokens(c) && c.rule().is_local(),
     }
     /// vit-mini: where norms and cosines are taken (published: cls).
     measure: Measure {
         default: Measure::Cls, range: Range::Words(|| Measure::WORDS.to_vec()), absent: None,
-        role: Protocol, label: Unsaid, time: false, when: c.arch != Arch::ResMlp,
+        role: Protocol, label: Unsaid, time: false, when: may_have_tokens(c),
     }
 
     /// The data.
@@ -446,6 +460,26 @@ fn method(c: &Config) -> String {
 /// Of a configuration that may not have been checked.
 fn trained_blocks(c: &Config) -> usize {
     c.depth.saturating_sub(c.frozen_blocks)
+}
+
+/// Whether a network's blocks may be of two maps, one behind the other.
+fn has_two_maps(c: &Config) -> bool {
+    !matches!(c.arch, Arch::VitMini | Arch::Mlp)
+}
+
+/// Whether a network may have tokens.
+fn may_have_tokens(c: &Config) -> bool {
+    !matches!(c.arch, Arch::ResMlp | Arch::Mlp)
+}
+
+/// Whether a network is a stack of layers, which nothing passes.
+fn is_plain(arch: Arch) -> bool {
+    arch == Arch::Mlp
+}
+
+/// `LN` or `no LN`, where it is not as usual.
+fn with_or_without(has: bool, usual: bool, what: &str) -> Option<String> {
+    (has != usual).then(|| format!("{}{what}", if has { "" } else { "no " }))
 }
 
 /// `what` and `value`, where it is to be said.
