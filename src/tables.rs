@@ -46,6 +46,10 @@ macro_rules! networks {
             VitMini = "vit-mini" in vit_mini,
             /// Plain multilayer perceptron.
             Mlp = "mlp" in mlp,
+            /// Residual network of one map a block, for the teacher–student task (protocol §3.4).
+            Student = "student" in student,
+            /// Fixed linear system, for the toy task (protocol §3.5, §14).
+            Lq = "lq" in lq,
         }
     };
 }

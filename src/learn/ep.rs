@@ -18,9 +18,9 @@ use super::two_phase::{Free, Phase, TwoPhaseRule};
 use super::{Card, Entry, Given, Rule};
 use crate::backend::Differentiable;
 use crate::config::{Config, EpCredit, EpPhases, Objective};
-use crate::model::{Network, Outline, Pass};
+use crate::model::{Network, Outline, Pass, Target};
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Int, Tensor};
 
 type Inner<B> = <B as AutodiffBackend>::InnerBackend;
 
@@ -99,12 +99,12 @@ impl TwoPhaseRule for Ep {
         net: &N,
         pass: &mut Pass<B>,
         states: &[Tensor<B, 3>],
-        labels: &Tensor<B, 1, Int>,
+        target: &Target<B>,
         objective: Objective,
         nudge: f64,
     ) -> Tensor<B, 1> {
         let outputs = net.readout(states[net.blocks()].clone(), pass);
-        let loss = objective.mean_loss(outputs, labels.clone()).mul_scalar(nudge);
+        let loss = objective.mean_loss(outputs, target.clone()).mul_scalar(nudge);
         let [n, ..] = states[0].dims();
         let residuals = (0..net.blocks()).map(|l| {
             let residual = states[l + 1].clone() - advanced(net, l, states[l].clone(), pass);
@@ -145,7 +145,7 @@ fn descend<B: Differentiable, N: Network<B>>(
     free: &Free<B, N>,
     beta: f64,
 ) -> (Vec<Tensor<Inner<B>, 3>>, Option<Tensor<Inner<B>, 1>>) {
-    let Free { net, hidden, labels, settings, .. } = free;
+    let Free { net, hidden, target, settings, .. } = free;
     let (top, steps) = (net.blocks(), settings.nudging.steps);
     let pass = &mut free.pass.clone();
     let [n, ..] = hidden[0].dims();
@@ -157,7 +157,7 @@ fn descend<B: Differentiable, N: Network<B>>(
         let leaves: Vec<Tensor<B, 3>> =
             states[from..].iter().map(|h| Tensor::from_inner(h.clone()).require_grad()).collect();
         let outputs = net.readout(leaves[top - from].clone(), pass);
-        let loss = settings.objective.mean_loss(outputs, (*labels).clone());
+        let loss = settings.objective.mean_loss(outputs, (*target).clone());
         let mut total = loss.mul_scalar(beta * n as f64);
         let mut residuals = Vec::with_capacity(leaves.len());
         residuals.push(match from {
@@ -217,7 +217,7 @@ fn residual<B: Differentiable, N: Network<B>>(
     free: &Free<B, N>,
     phases: &[Phase<B>],
 ) -> Vec<Tensor<Inner<B>, 3>> {
-    let Free { net, hidden, labels, settings, .. } = free;
+    let Free { net, hidden, target, settings, .. } = free;
     let [n, ..] = hidden[0].dims();
     let mut credit: Vec<_> = hidden.iter().map(Tensor::zeros_like).collect();
     for Phase { weight, nudge, states, .. } in phases {
@@ -225,7 +225,7 @@ fn residual<B: Differentiable, N: Network<B>>(
         let relaxed = states.iter().map(|h| Tensor::from_inner(h.clone()));
         let states: Vec<_> = std::iter::once(clamped.clone()).chain(relaxed).collect();
         let pass = &mut free.pass.clone();
-        let energy = Ep::energy(*net, pass, &states, labels, settings.objective, *nudge);
+        let energy = Ep::energy(*net, pass, &states, target, settings.objective, *nudge);
         let gradients = energy.mul_scalar(weight * n as f64).backward();
         let at_input = clamped.grad(&gradients).expect("h_0 is in the graph");
         credit[0] = credit[0].clone() + at_input;

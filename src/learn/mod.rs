@@ -42,11 +42,11 @@ pub use trainee::Trainee;
 
 use crate::backend::{Differentiable, differentiating};
 use crate::config::{Base, Config};
-use crate::model::{Buffers, NamedTensors, Network, Outline, Pass, outline};
+use crate::model::{Buffers, NamedTensors, Network, Outline, Pass, Target, outline};
 use crate::tables::rules;
 use anyhow::Result;
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Int, Tensor};
 use exact::Exact;
 use local::Local;
 use std::collections::BTreeMap;
@@ -176,56 +176,56 @@ impl<B: Differentiable> Learner<B> {
         self.own.state()
     }
 
-    /// The gradients of one batch: images [N, 3072], labels [N]. Parameters that do not require a
+    /// The gradients of one batch: inputs [N, _] and what their outputs are held against. Parameters that do not require a
     /// gradient have none.
     pub fn learn<N: Network<B>>(
         &self,
         net: &N,
         buffers: &Buffers<B::InnerBackend>,
         images: Tensor<B, 2>,
-        labels: Tensor<B, 1, Int>,
+        target: impl Into<Target<B>>,
         turn: Turn,
     ) -> Lesson<B> {
         let _turn = differentiating();
         let Self { settings, own, .. } = self;
-        let mut pass = Pass::train(&lift(buffers));
+        let (mut pass, target) = (Pass::train(&lift(buffers)), target.into());
         match functions::<B, N>(self.rule) {
             Functions::Exact(rule) => {
                 pass.back = rule.transport(net, own, turn);
-                exact::learn(net, &rule, settings, pass, images, labels)
+                exact::learn(net, &rule, settings, pass, images, target)
             }
-            Functions::Local(rule) => local::learn(net, &rule, own, settings, pass, images, labels),
+            Functions::Local(rule) => local::learn(net, &rule, own, settings, pass, images, target),
             Functions::TwoPhase(rule) => {
-                two_phase::learn(net, &rule, settings, pass, images, labels)
+                two_phase::learn(net, &rule, settings, pass, images, target)
             }
         }
     }
 
     /// The credit of one batch, raw; changes nothing. `known` is what a forward pass over the batch
-    /// shows a local rule, `batch` gives images and labels to one that needs a pass of its own.
-    pub fn credit<N: Network<B>>(
+    /// shows a local rule, `batch` gives inputs and target to one that needs a pass of its own.
+    pub fn credit<N: Network<B>, T: Into<Target<B>>>(
         &self,
         net: &N,
         buffers: &Buffers<B::InnerBackend>,
         known: &Known<B::InnerBackend>,
-        batch: impl FnOnce() -> (Tensor<B, 2>, Tensor<B, 1, Int>),
+        batch: impl FnOnce() -> (Tensor<B, 2>, T),
     ) -> Credited<B> {
         match functions::<B, N>(self.rule) {
             Functions::Exact(rule) if rule.crosses => {
-                let (images, labels) = batch();
+                let (images, target) = batch();
                 let mut pass = Pass::eval(&lift(buffers));
                 pass.back = rule.transport(net, &self.own, Turn::measuring(self.settings.seed));
                 let objective = self.settings.objective;
-                Credited::Whole(forward_and_back(net, pass, objective, images, labels).gradient)
+                Credited::Whole(forward_and_back(net, pass, objective, images, target).gradient)
             }
             Functions::Exact(_) => Credited::Reference,
             Functions::Local(rule) => Credited::Shared((rule.credit)(net, known, &self.own).layers),
             Functions::TwoPhase(rule) => {
                 let _turn = differentiating();
-                let (images, labels) = batch();
-                let pass = Pass::eval(&lift(buffers));
+                let (images, target) = batch();
+                let (pass, target) = (Pass::eval(&lift(buffers)), target.into());
                 let (credit, _) =
-                    two_phase::credit(net, &rule, &self.settings, pass, images, labels);
+                    two_phase::credit(net, &rule, &self.settings, pass, images, target);
                 Credited::Whole(credit)
             }
         }
@@ -238,12 +238,12 @@ impl<B: Differentiable> Learner<B> {
         net: &N,
         buffers: &Buffers<B::InnerBackend>,
         images: Tensor<B, 2>,
-        labels: Tensor<B, 1, Int>,
+        target: impl Into<Target<B>>,
     ) -> Option<f64> {
         let Functions::TwoPhase(rule) = functions::<B, N>(self.rule) else { return None };
         let _turn = differentiating();
-        let pass = Pass::eval(&lift(buffers));
-        let (_, force) = two_phase::credit(net, &rule, &self.settings, pass, images, labels);
+        let (pass, target) = (Pass::eval(&lift(buffers)), target.into());
+        let (_, force) = two_phase::credit(net, &rule, &self.settings, pass, images, target);
         let squares: Vec<f64> = force
             .into_iter()
             .flat_map(|f| f.into_data().iter::<f64>().collect::<Vec<_>>())

@@ -17,7 +17,7 @@ fn matrix<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> Tensor<Flex, 2
 /// A batch of two samples as a local rule sees it, and a network to ask.
 fn known(error: Tensor<Flex, 2>, top: Option<Tensor<Flex, 2>>) -> Known<Flex> {
     let labels = Tensor::from_ints([1, 0], &Default::default());
-    Known { blocks: 1, error, labels, top, hidden: Vec::new() }
+    Known { blocks: 1, error, target: labels.into(), top, hidden: Vec::new() }
 }
 
 fn net() -> Net<B> {

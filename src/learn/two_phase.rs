@@ -15,9 +15,9 @@ use super::local::penalty;
 use super::{Gradients, Lesson, Rule, Settings, lower};
 use crate::backend::Differentiable;
 use crate::config::Objective;
-use crate::model::{Network, Pass, gradients};
+use crate::model::{Network, Pass, Target, gradients};
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Int, Tensor};
 
 type Inner<B> = <B as AutodiffBackend>::InnerBackend;
 
@@ -28,7 +28,7 @@ pub struct Free<'a, B: Differentiable, N> {
     pub pass: &'a Pass<B>,
     /// h_0 … h_L, each [N, T, d].
     pub hidden: &'a [Tensor<Inner<B>, 3>],
-    pub labels: &'a Tensor<B, 1, Int>,
+    pub target: &'a Target<B>,
     pub settings: &'a Settings,
 }
 
@@ -55,7 +55,7 @@ pub trait TwoPhaseRule: Rule {
         net: &N,
         pass: &mut Pass<B>,
         states: &[Tensor<B, 3>],
-        labels: &Tensor<B, 1, Int>,
+        target: &Target<B>,
         objective: Objective,
         nudge: f64,
     ) -> Tensor<B, 1>;
@@ -68,7 +68,7 @@ pub trait TwoPhaseRule: Rule {
 }
 
 type Energy<B, N> =
-    fn(&N, &mut Pass<B>, &[Tensor<B, 3>], &Tensor<B, 1, Int>, Objective, f64) -> Tensor<B, 1>;
+    fn(&N, &mut Pass<B>, &[Tensor<B, 3>], &Target<B>, Objective, f64) -> Tensor<B, 1>;
 
 /// The functions of one rule.
 pub(super) struct TwoPhase<B: Differentiable, N> {
@@ -89,13 +89,13 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     settings: &Settings,
     mut pass: Pass<B>,
     images: Tensor<B, 2>,
-    labels: Tensor<B, 1, Int>,
+    target: Target<B>,
 ) -> Lesson<B> {
     let fixed = net.clone().no_grad();
     let clamped = net.embed(images, &mut pass);
     let (hidden, outputs) = forward(&fixed, &mut pass, clamped.clone().inner());
-    let loss = settings.objective.mean_loss(outputs.clone(), labels.clone());
-    let free = Free { net: &fixed, pass: &pass, hidden: &hidden, labels: &labels, settings };
+    let loss = settings.objective.mean_loss(outputs.clone(), target.clone());
+    let free = Free { net: &fixed, pass: &pass, hidden: &hidden, target: &target, settings };
     let phases = (rule.relax)(&free);
 
     let force = phases.iter().filter_map(|phase| phase.force.clone()).collect();
@@ -103,7 +103,7 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
         let relaxed = states.into_iter().map(Tensor::from_inner);
         let states: Vec<_> = std::iter::once(clamped.clone()).chain(relaxed).collect();
         let through = &mut pass.clone();
-        let energy = (rule.energy)(net, through, &states, &labels, settings.objective, nudge);
+        let energy = (rule.energy)(net, through, &states, &target, settings.objective, nudge);
         energy.mul_scalar(weight)
     });
     let penalties = (0..net.blocks()).filter(|_| settings.penalty > 0.0).map(|l| {
@@ -128,12 +128,12 @@ pub(super) fn credit<B: Differentiable, N: Network<B>>(
     settings: &Settings,
     mut pass: Pass<B>,
     images: Tensor<B, 2>,
-    labels: Tensor<B, 1, Int>,
+    target: Target<B>,
 ) -> (Vec<Tensor<Inner<B>, 3>>, Vec<Tensor<Inner<B>, 1>>) {
     let fixed = net.clone().no_grad();
     let clamped = fixed.embed(images, &mut pass).inner();
     let (hidden, _) = forward(&fixed, &mut pass, clamped);
-    let free = Free { net: &fixed, pass: &pass, hidden: &hidden, labels: &labels, settings };
+    let free = Free { net: &fixed, pass: &pass, hidden: &hidden, target: &target, settings };
     let phases = (rule.relax)(&free);
     let credit = (rule.credit)(&free, &phases);
     (credit, phases.into_iter().filter_map(|phase| phase.force).collect())

@@ -53,10 +53,18 @@ pub(super) fn outline(config: &Config, classes: usize) -> Outline {
 
 impl<B: Kernels> Readout<B> {
     pub(super) fn new(init: &mut Init<B>, config: &Config, classes: usize) -> Self {
-        Self {
-            norm: config.terminal_norm.then(|| init.layer_norm(config.width)),
-            head: init.linear(HEAD, config.width, classes),
-        }
+        let (d, bound) = (config.width, Draw::of_linear(config.width));
+        Self::with_head(init, config, |init| init.linear_with(HEAD, d, classes, bound, bound))
+    }
+
+    /// With a head that is drawn in another way, under its usual name [`HEAD`].
+    pub(super) fn with_head(
+        init: &mut Init<B>,
+        config: &Config,
+        head: impl FnOnce(&mut Init<B>) -> Linear<B>,
+    ) -> Self {
+        let norm = config.terminal_norm.then(|| init.layer_norm(config.width));
+        Self { norm, head: head(init) }
     }
 
     /// logits [N, classes] of [N, d].

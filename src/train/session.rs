@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::diagnostics;
 use crate::learn::two_phase::growth_of_force;
 use crate::learn::{Lesson, Trainee, Turn};
-use crate::model::{NamedTensors, Net, export, hits, without_gradient};
+use crate::model::{NamedTensors, Net, Target, export, hits, without_gradient};
 use crate::number::{Number, numbers};
 use crate::probe::probe;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -186,7 +186,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
         let start = Instant::now();
         let (batches, first) = (self.batches.clone(), self.progress.step);
         std::thread::scope(|scope| {
-            for (k, (images, labels)) in (first..).zip(batches.epoch(epoch, first, scope)?) {
+            for (k, (images, target)) in (first..).zip(batches.epoch(epoch, first, scope)?) {
                 if stop() {
                     self.settle();
                     return Ok(false);
@@ -194,7 +194,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
                 if k == 0 {
                     self.progress = Progress { epoch: self.progress.epoch, ..Progress::default() };
                 }
-                self.train_batch(images, labels, rate)
+                self.train_batch(images, target, rate)
                     .with_context(|| format!("epoch {epoch}, step {k}"))?;
                 self.progress.step = k + 1;
                 self.progress.seconds = before + start.elapsed().as_secs_f64();
@@ -207,28 +207,28 @@ impl<'a, B: Differentiable> Session<'a, B> {
         })
     }
 
-    /// One step of rule and optimiser on images [N, 3072] and labels [N].
+    /// One step of rule and optimiser on inputs [N, _] and what their outputs are held against.
     ///
     /// # Errors
     /// If a parameter that is trained received no gradient.
     pub fn train_batch(
         &mut self,
         images: Tensor<B, 2>,
-        labels: Tensor<B, 1, Int>,
+        target: Target<B>,
         rate: f64,
     ) -> Result<()> {
         let Progress { epoch, step, .. } = self.progress;
         let turn = Turn { seed: self.config.seed, epoch: epoch + 1, step };
         let [samples, _] = images.dims();
         let Lesson { loss, outputs, network, own, force, buffers } =
-            self.trainee.learn(images, labels.clone(), turn);
+            self.trainee.learn(images, target.clone(), turn);
         let lost = without_gradient(self.trainee.net(), &network);
         ensure!(lost.is_empty(), "no gradient reached {}", lost.join(", "));
         self.trainee.buffers = buffers;
         self.trainee.update(|net| self.optimizer.step(net, network, rate));
         self.optimizer.step_own(&mut self.trainee.learner, own, rate);
         self.forces.extend(force);
-        self.pending.push(Pending { loss, hits: hits(outputs, labels.inner()), samples });
+        self.pending.push(Pending { loss, hits: hits(outputs, target.inner()), samples });
         Ok(())
     }
 

@@ -30,7 +30,7 @@ fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
     let known = Known {
         blocks: config.blocks(),
         error: objective.error(reference.outputs.clone(), labels.clone().inner()),
-        labels: labels.clone().inner(),
+        target: labels.clone().inner().into(),
         top: reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1)),
         hidden: reference.hidden.clone(),
     };

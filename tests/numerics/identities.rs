@@ -396,12 +396,15 @@ fn a_branch_is_trained_through_its_last_map_as_through_its_whole() {
     }
 }
 
-/// Protocol §12, 4. Where the head's map is crossed through another matrix, the norm below it sees that.
+/// Protocol §12, 4. Where the head's map is crossed through another matrix, the norm below it sees that;
+/// a rule of two phases looks at it from another state.
 #[test]
 fn the_readouts_gradient_is_the_same_under_every_rule() {
     for &arch in Arch::ALL {
         let (_, bp) = lesson_of(&small(arch, Method::Bp));
-        for method in rules().chain([Method::Frozen]) {
+        let of_one_phase =
+            |method: &Method| method.rule().is_none_or(|rule| family(rule) != Family::TwoPhase);
+        for method in rules().filter(of_one_phase).chain([Method::Frozen]) {
             let (_, other) = lesson_of(&small(arch, method));
             let rule = method.rule().unwrap_or(Base::Dfa);
             let crosses = family(rule) == Family::Exact && rule != Base::Bp;

@@ -8,4 +8,5 @@ mod kernels;
 mod layer_norm;
 mod lillicrap;
 mod rules;
+mod tasks;
 mod two_phase;

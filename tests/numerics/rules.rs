@@ -149,8 +149,8 @@ fn the_credit_of_layer_wise_feedback_is_what_its_own_backward_pass_brings() {
 }
 
 fn known(error: Tensor<Inner, 2>) -> Known<Inner> {
-    let labels = batch().1.inner();
-    Known { blocks: 3, error, labels, top: None, hidden: Vec::new() }
+    let target = batch().1.inner().into();
+    Known { blocks: 3, error, target, top: None, hidden: Vec::new() }
 }
 
 /// B = M ∘ sign(W) with M drawn for the batch: the same batch twice gives the same, another batch

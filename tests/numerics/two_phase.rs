@@ -19,9 +19,6 @@ type Inner = <F64 as AutodiffBackend>::InnerBackend;
 
 const TURN: Turn = Turn { seed: 0, epoch: 1, step: 0 };
 
-/// So many steps that no digit of a gradient changes any more.
-const CONVERGED: (usize, f64) = (600, 0.25);
-
 fn nudging(strength: f64, (steps, step_size): (usize, f64), phases: EpPhases) -> Nudging {
     Nudging { strength, steps, step_size, phases, ..Nudging::RECOVERED }
 }
@@ -32,6 +29,8 @@ struct Case<N> {
     images: Tensor<F64, 2>,
     labels: Tensor<F64, 1, Int>,
     objective: Objective,
+    /// So many steps of such a size that the states have settled.
+    settled: (usize, f64),
 }
 
 impl<N: Network<F64>> Case<N> {
@@ -91,7 +90,7 @@ impl<N: Network<F64>> Case<N> {
         let known = Known {
             blocks: self.net.blocks(),
             error: matrix(Vec::new(), 0, 1),
-            labels: self.labels.clone().inner(),
+            target: self.labels.clone().inner().into(),
             top: None,
             hidden: Vec::new(),
         };
@@ -115,17 +114,23 @@ fn labels(n: usize, classes: usize) -> Tensor<F64, 1, Int> {
     Tensor::from_data(TensorData::new(labels, [n]), &Default::default())
 }
 
-/// The residual MLP, d = 16, L = 3, under cross-entropy.
-fn resmlp() -> Case<Net<F64>> {
+/// The residual MLP, d = 16, under cross-entropy, on hidden states of about unit variance.
+fn resmlp(depth: usize, settled: (usize, f64)) -> Case<Net<F64>> {
     const SAMPLES: usize = 8;
     let config =
-        Config { method: Method::Ep, width: 16, depth: 3, w2_std: 0.1, ..published(Arch::ResMlp) };
+        Config { method: Method::Ep, width: 16, depth, w2_std: 0.05, ..published(Arch::ResMlp) };
     Case {
         net: Net::new(&config, 10, &Default::default()),
-        images: matrix(wave(11, SAMPLES * 3072, 1.0), SAMPLES, 3072),
+        images: matrix(wave(11, SAMPLES * 3072, 3.0), SAMPLES, 3072),
         labels: labels(SAMPLES, 10),
         objective: Objective::CrossEntropy,
+        settled,
     }
+}
+
+/// Two blocks, whose states settle fast.
+fn shallow() -> Case<Net<F64>> {
+    resmlp(2, (200, 0.4))
 }
 
 /// h_0 = x E, f_l(h) = h W_l, z = h_L W.
@@ -168,13 +173,14 @@ fn linear(blocks: usize) -> Case<LinearNet<F64>> {
         images: matrix(wave(20, 4 * 6, 1.0), 4, 6),
         labels: labels(4, 3),
         objective: Objective::SquaredError,
+        settled: (400, 0.2),
     }
 }
 
 /// Protocol §12, 7 and §14: the relative error of the gradient against backpropagation's, all
 /// parameters together, falls with β one-sided and with β² under two nudged phases.
 fn falls_with_the_nudge<N: Network<F64>>(case: &Case<N>) {
-    let error = |beta, phases| case.error(nudging(beta, CONVERGED, phases));
+    let error = |beta, phases| case.error(nudging(beta, case.settled, phases));
     let betas = [0.5, 0.1, 0.05, 0.01, 0.001];
     let [one_sided, symmetric] = [EpPhases::OneSided, EpPhases::Symmetric]
         .map(|phases| betas.map(|beta| error(beta, phases)));
@@ -195,7 +201,7 @@ fn falls_with_the_nudge<N: Network<F64>>(case: &Case<N>) {
 
 #[test]
 fn equilibrium_propagation_is_backpropagation_in_the_limit() {
-    falls_with_the_nudge(&resmlp());
+    falls_with_the_nudge(&shallow());
     falls_with_the_nudge(&linear(2));
 }
 
@@ -212,9 +218,9 @@ fn without_blocks_equilibrium_propagation_is_backpropagation() {
 /// the nudge.
 #[test]
 fn twenty_steps_of_a_tenth_leave_an_error_that_no_small_nudge_removes() {
-    let case = resmlp();
+    let case = resmlp(3, (400, 0.4));
     let error = |beta, steps| case.error(nudging(beta, steps, EpPhases::OneSided));
-    let (published, converged) = (error(0.001, (20, 0.1)), error(0.001, CONVERGED));
+    let (published, converged) = (error(0.001, (20, 0.1)), error(0.001, case.settled));
     println!("β 0.001: 20 steps of 0.1 {published:.2}, converged {converged:.1e}");
     assert!((0.5..0.8).contains(&published), "{published}");
     assert!(converged < 1e-2, "{converged}");
@@ -226,14 +232,14 @@ fn twenty_steps_of_a_tenth_leave_an_error_that_no_small_nudge_removes() {
 #[test]
 fn a_settled_residual_is_the_gradient_and_a_displacement_adds_up_over_the_layers() {
     fn residuals_are_gradients<N: Network<F64>>(case: &Case<N>) -> Vec<Vec<f64>> {
-        let nudge = nudging(0.001, CONVERGED, EpPhases::Symmetric);
+        let nudge = nudging(1e-4, case.settled, EpPhases::Symmetric);
         let residual = case.credit(Nudging { credit: EpCredit::Residual, ..nudge });
         for (l, (a, g)) in residual.iter().zip(case.gradients()).enumerate() {
             assert!(relative(a, &g) < 1e-5, "h_{l}: {}", relative(a, &g));
         }
         case.credit(nudge)
     }
-    residuals_are_gradients(&resmlp());
+    residuals_are_gradients(&shallow());
     let case = linear(2);
     let displacement = residuals_are_gradients(&case);
     let gradients = case.gradients();
@@ -279,7 +285,7 @@ fn the_steps_of_all_blocks_in_one_graph_are_descent_on_the_energy() {
             assert!(relative(a, &wanted) < 1e-12, "h_{l}");
         }
     }
-    descends(&resmlp(), 0.5);
+    descends(&resmlp(3, (7, 0.1)), 0.5);
     descends(&linear(2), 0.5);
     // A force needs five steps to reach h_1.
     descends(&linear(5), -0.25);
@@ -288,12 +294,12 @@ fn the_steps_of_all_blocks_in_one_graph_are_descent_on_the_energy() {
 /// Protocol §14: a step of 0.5 diverges on a small net. Silence would leave a credit without meaning.
 #[test]
 fn states_that_do_not_settle_are_told_by_the_force_on_them() {
-    let case = resmlp();
+    let case = shallow();
     let growth = |step_size, steps| {
         case.growth_of_force(nudging(0.5, (steps, step_size), EpPhases::Symmetric))
     };
-    for (steps, size) in [(20, 0.1), (20, 0.25), CONVERGED] {
-        assert!(growth(size, steps) < 0.5, "{steps} of {size}: {}", growth(size, steps));
+    for (steps, size) in [(20, 0.1), (20, 0.25), case.settled] {
+        assert!(growth(size, steps) < 0.8, "{steps} of {size}: {}", growth(size, steps));
     }
     assert!(growth(1.0, 20) > 10.0, "{}", growth(1.0, 20));
     assert!(!growth(10.0, 400).is_finite(), "{}", growth(10.0, 400));
