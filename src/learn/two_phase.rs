@@ -164,8 +164,12 @@ pub fn growth_of_force(squares: &[f64]) -> Option<f64> {
         [first, last] => (last / first).sqrt(),
         _ => unreachable!("two a phase"),
     };
-    let worse = |a: f64, b: f64| if b.is_nan() || b > a { b } else { a };
     squares.chunks(2).map(growth).reduce(worse)
+}
+
+/// The larger factor; NaN is worse than any.
+pub fn worse(a: f64, b: f64) -> f64 {
+    if b.is_nan() || b > a { b } else { a }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ fn check<'a>(verdict: &'a Value, name: &str) -> &'a Value {
 #[test]
 fn equilibrium_propagation_resumes_to_the_same_bits_and_its_states_settle() {
     let place = Place::new();
-    let train = "train --config small.toml --method ep --set train_samples=1500 --set epochs=8 --no-progress";
+    let train = "train --config small.toml --method ep --set train_samples=640 --set epochs=6 --no-progress";
     place.done(&format!("{train} --out whole"));
     let outcome = place.stop_after_an_epoch("cut", "-INT", &format!("{train} --out cut"));
     assert_eq!(outcome.code, 130, "{}", outcome.stderr);
@@ -31,7 +31,11 @@ fn equilibrium_propagation_resumes_to_the_same_bits_and_its_states_settle() {
     // The clamped h_0 is no fault of the recording, and trains no block.
     let finite = check(&verdict, "finite and non-zero");
     assert_eq!(finite["standing"], "holds");
-    assert!(finite["remarks"][0].as_str().is_some_and(|r| r.contains("h_0")), "{finite}");
+    let remarks = finite["remarks"].as_array().expect("remarks");
+    let is_told = |remark: &Value| {
+        remark.as_str().is_some_and(|r| r.contains("zero for every sample at h_0"))
+    };
+    assert!(remarks.iter().any(is_told), "{finite}");
     assert_eq!(verdict["cosine"]["trains"], serde_json::json!([1, 2]));
     assert!(verdict["cosine"]["per_layer"][1].as_f64() > Some(0.9), "{verdict}");
 }
@@ -90,11 +94,11 @@ fn on_the_toy_task_feedback_that_is_not_learned_has_no_cosine_and_the_system_sta
 #[test]
 fn a_student_learns_its_teachers_outputs() {
     let place = Place::new();
-    let train = "train --arch student --dataset student --set train_samples=512 --set test_samples=256 \
-                 --set depth=2 --set teacher_depth=1 --set batch_size=32 --set probe_batches=1";
+    let train = "train --arch student --dataset student --set train_samples=2000 --set test_samples=256 \
+                 --set depth=2 --set teacher_depth=1 --set batch_size=32 --set learning_rate=3e-3 --set probe_batches=1";
     let last =
         |run: &str| metrics(&place.path(&format!("{run}/metrics.jsonl"))).pop().expect("a line");
-    place.done(&format!("{train} --method bp --set epochs=8 --out bp"));
+    place.done(&format!("{train} --method bp --set epochs=4 --out bp"));
     // Before training the outputs are small, and half of ten unit variances is 5.
     let bp = last("bp");
     assert!(bp["test_loss"].as_f64() < Some(3.0), "{bp}");

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::data::DataProvenance;
 use crate::files::{self, write_atomically};
 use crate::learn::Trainee;
+use crate::learn::two_phase::worse;
 use crate::model::parameter_count;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -90,14 +91,9 @@ impl Progress {
         self.step == 0 && self.seen > 0
     }
 
-    /// Keeps the worst of the epoch, NaN being worse than any number.
+    /// Keeps the worst of the epoch.
     pub(super) fn unsettle(&mut self, found: Option<f64>) {
-        let known = self.growth_of_force;
-        if let Some(new) = found
-            && known.is_none_or(|known| !known.is_nan() && !(new <= known))
-        {
-            self.growth_of_force = found;
-        }
+        self.growth_of_force = self.growth_of_force.into_iter().chain(found).reduce(worse);
     }
 }
 
