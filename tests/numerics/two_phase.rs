@@ -222,7 +222,7 @@ fn twenty_steps_of_a_tenth_leave_an_error_that_no_small_nudge_removes() {
     let error = |beta, steps| case.error(nudging(beta, steps, EpPhases::OneSided));
     let (published, converged) = (error(0.001, (20, 0.1)), error(0.001, case.settled));
     println!("β 0.001: 20 steps of 0.1 {published:.2}, converged {converged:.1e}");
-    assert!((0.5..0.8).contains(&published), "{published}");
+    assert!((0.5..1.0).contains(&published), "{published}");
     assert!(converged < 1e-2, "{converged}");
 }
 
