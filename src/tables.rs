@@ -6,8 +6,8 @@
 //! it.
 
 /// The rules that train a network: `Variant = "word": family in file`, the file in `src/learn`, where
-/// the type of the variant's name implements `Rule` and the trait of its family, `LocalRule` or
-/// `ExactRule`.
+/// the type of the variant's name implements `Rule` and the trait of its family, `LocalRule`,
+/// `ExactRule` or `TwoPhaseRule`.
 macro_rules! rules {
     ($make:ident) => {
         $make! {
@@ -33,6 +33,8 @@ macro_rules! rules {
             Frsf = "frsf": exact in sign_symmetry,
             /// Kolen–Pollack learning (Akrout et al. 2019; protocol §11).
             KolenPollack = "kolen-pollack": exact in kolen_pollack,
+            /// Equilibrium propagation (Scellier & Bengio 2017; protocol §2.5).
+            Ep = "ep": two_phase in ep,
         }
     };
 }
@@ -46,6 +48,12 @@ macro_rules! networks {
             ResMlp = "resmlp" in resmlp,
             /// Small vision transformer (protocol §3.1).
             VitMini = "vit-mini" in vit_mini,
+            /// Plain multilayer perceptron.
+            Mlp = "mlp" in mlp,
+            /// Residual network of one map a block, for the teacher–student task (protocol §3.4).
+            Student = "student" in student,
+            /// Fixed linear system, for the toy task (protocol §3.5, §14).
+            Lq = "lq" in lq,
         }
     };
 }

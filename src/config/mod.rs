@@ -11,11 +11,12 @@ mod words;
 pub use keys::Config;
 pub use resolve::{Layer, nearest_key, resolve};
 pub use words::{
-    Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal, FeedbackDistribution,
-    FeedbackSharing, GradientMatching, MatmulPrecision, Measure, Method, Normalise, Objective,
-    OptimizerName, PredictorOutput, Schedule,
+    Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
+    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, MatmulPrecision,
+    Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Schedule,
 };
 
+use crate::data::TeacherShape;
 use anyhow::{Result, anyhow};
 use keys::{KEYS, Key, Label, Role, Value};
 use serde::ser::SerializeMap;
@@ -43,12 +44,13 @@ impl Config {
         validate::validate(self).map_err(|e| anyhow!("{}: {}", e.key, e.problem))
     }
 
-    /// The synthetic data of this run.
+    /// The data of this run, where they are made in memory.
     pub fn synthetic(&self) -> crate::data::SyntheticSpec {
         crate::data::SyntheticSpec {
             seed: self.data_seed,
             train: self.train_samples,
             test: self.test_samples,
+            teacher: TeacherShape { alpha: self.alpha, depth: self.teacher_depth },
         }
     }
 

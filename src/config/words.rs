@@ -103,6 +103,31 @@ macro_rules! architectures {
 networks!(architectures);
 
 words! {
+    /// What follows a map of a plain network.
+    #[derive(Default)]
+    Activation {
+        #[default]
+        Relu = "relu",
+        Tanh = "tanh",
+        /// Exact.
+        Gelu = "gelu",
+    }
+}
+
+words! {
+    /// What normalises the hidden activity of a plain network.
+    #[derive(Default)]
+    ActivityNorm {
+        #[default]
+        None = "none",
+        /// LayerNorm over the features of each sample.
+        Layer = "layer",
+        /// RMSNorm, likewise.
+        Rms = "rms",
+    }
+}
+
+words! {
     /// How a credit is scaled before it trains a block.
     Normalise {
         /// ã = a / (RMS(a) + ε) for each sample, over its d features (protocol §2).
@@ -202,6 +227,30 @@ words! {
 words! {
     /// Where norms and cosines are taken (networks with tokens).
     Measure { Cls = "cls", Mean = "mean" }
+}
+
+words! {
+    /// The nudged states of equilibrium propagation.
+    #[derive(Default)]
+    EpPhases {
+        /// One, nudged by β, against the free state.
+        #[default]
+        OneSided = "one-sided",
+        /// Two, nudged by β and by −β, against each other (Laborieux et al. 2021).
+        Symmetric = "symmetric",
+    }
+}
+
+words! {
+    /// What is measured as the credit of equilibrium propagation.
+    #[derive(Default)]
+    EpCredit {
+        /// −(nudged h_l − free h_l)/β (published).
+        #[default]
+        Displacement = "displacement",
+        /// −r_{l−1}/β, what trains block l − 1: the gradient in the limit.
+        Residual = "residual",
+    }
 }
 
 words! {

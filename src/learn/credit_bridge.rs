@@ -100,8 +100,8 @@ impl LocalRule for CreditBridge {
         let targets = Targets::of(bridge.auxiliary, scene.turn, n);
         let drawn = drawn_layers(scene.turn, n, known.blocks);
         let ahead = ahead(scene, bridge, &inputs, &targets, &drawn);
-        let labels = known.labels.clone();
-        let loss = scene.settings.objective.sample_losses(known.outputs.clone(), labels);
+        let (outputs, target) = (known.outputs.clone(), known.target.clone());
+        let loss = scene.settings.objective.sample_losses(outputs, target);
         let slope = delta(known);
 
         let own = tracked::<B>(scene.own, VALUE);

@@ -33,8 +33,7 @@ impl LocalRule for Drtp {
         scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
     ) -> Credit<B::InnerBackend> {
-        let [_, classes] = known.error.dims();
-        let target = known.labels.clone().one_hot::<2>(classes).float().cast(known.error.dtype());
+        let target = known.target.as_outputs(&known.error);
         dfa::credit(target.neg(), scene.own, known.blocks)
     }
 }

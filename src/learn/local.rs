@@ -12,9 +12,9 @@
 use super::{BridgeSettings, Gradients, Lesson, Own, Rule, Settings, Turn, lift, lower};
 use crate::backend::{Affine, Differentiable, Kernels, Shared};
 use crate::config::{CreditTokens, EmbedSignal};
-use crate::model::{Buffers, Ending, Network, Pass, gradients};
+use crate::model::{Buffers, Ending, Network, Pass, Target, gradients};
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor};
 
 /// Where a local rule works: what it may look at beside what a batch shows.
 pub struct Scene<'a, B: Differentiable, N> {
@@ -59,8 +59,8 @@ pub struct Known<B: Backend> {
     /// e, the gradient of each sample's own loss at its outputs, not divided by the batch size:
     /// [N, classes].
     pub error: Tensor<B, 2>,
-    /// [N]
-    pub labels: Tensor<B, 1, Int>,
+    /// What the outputs are held against.
+    pub target: Target<B>,
     /// The readout's exact gradient ∂(mean loss)/∂h_L, for the rules that ask for it: [N, d].
     pub top: Option<Tensor<B, 2>>,
     /// h_0 … h_L, each [N, T, d], for the rules that ask for them; else empty.
@@ -137,7 +137,7 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     rule: &Local<B, N>,
     scene: &Scene<B, N>,
     images: Tensor<B, 2>,
-    labels: Tensor<B, 1, Int>,
+    target: Target<B>,
 ) -> Lesson<B> {
     let Scene { net, own, settings, .. } = *scene;
     let mut pass = Pass::train(&lift(scene.buffers));
@@ -167,16 +167,16 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
 
     let top = hidden.set_require_grad(rule.needs_top);
     let outputs = net.readout(top.clone(), through);
-    let loss = settings.objective.mean_loss(outputs.clone(), labels.clone());
+    let loss = settings.objective.mean_loss(outputs.clone(), target.clone());
     let readout = loss.backward();
     let mut network = gradients(net, &readout);
 
-    let outputs = outputs.inner();
+    let (outputs, target) = (outputs.inner(), target.inner());
     let known = Known {
         blocks: net.blocks(),
         outputs: outputs.clone(),
-        error: settings.objective.error(outputs.clone(), labels.clone().inner()),
-        labels: labels.inner(),
+        error: settings.objective.error(outputs.clone(), target.clone()),
+        target,
         // The readout of a network with tokens sees one of them: the sum is that one's gradient.
         top: top.grad(&readout).map(|g| g.sum_dim(1).squeeze_dim::<2>(1)),
         hidden: states,
@@ -187,7 +187,14 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     if let Some(total) = local_loss(embedded, branches, &credit, &toward) {
         network.extend(gradients(net, &total.backward()));
     }
-    Lesson { loss: loss.inner(), outputs, network, own: learned, buffers: lower(pass.buffers) }
+    Lesson {
+        loss: loss.inner(),
+        outputs,
+        network,
+        own: learned,
+        force: Vec::new(),
+        buffers: lower(pass.buffers),
+    }
 }
 
 /// Whether a credit's factors are less work than the credit itself: two products [N, C] [C, in] and

@@ -1,6 +1,6 @@
 //! What a step depends on beside rule, network and batch.
 
-use super::Normaliser;
+use super::{Normaliser, Nudging};
 use crate::config::{
     Auxiliary, Code, Config, CreditTokens, EmbedSignal, GradientMatching, Objective,
     PredictorOutput,
@@ -16,6 +16,8 @@ pub struct Settings {
     pub credit_tokens: CreditTokens,
     pub embed_signal: EmbedSignal,
     pub objective: Objective,
+    /// Of a two-phase rule.
+    pub nudging: Nudging,
     /// Of what is drawn anew for every batch.
     pub seed: u64,
     /// Of State and Credit Bridge; `None` under the other rules.
@@ -55,6 +57,7 @@ impl Settings {
             },
             embed_signal: config.embed_signal,
             objective: config.objective,
+            nudging: Nudging::of(config),
             seed: config.seed,
             bridge: config.rule().has_auxiliary().then(|| BridgeSettings::of(config)),
         }

@@ -15,7 +15,7 @@ use super::auxiliary::{self, AuxiliaryNet, Targets, gradients_at, gradients_of, 
 use super::{BridgeSettings, Card, Credit, Entry, Given, Gradients, Known, LocalRule, Rule, Scene};
 use crate::backend::{Differentiable, Kernels};
 use crate::config::{Auxiliary, Config, PredictorOutput};
-use crate::model::{Network, Outline};
+use crate::model::{Network, Outline, Target};
 use burn::tensor::Tensor;
 
 /// State Bridge.
@@ -109,8 +109,8 @@ pub fn credit_through<B: Differentiable, N: Network<B>>(
     let layers = gradients_at((0..count).map(|l| hidden(known, l)), |hidden| {
         let top = predict(hidden);
         let [rows, _] = top.dims();
-        let labels = Tensor::cat(vec![Tensor::from_inner(known.labels.clone()); count], 0);
-        scene.settings.objective.mean_loss(scene.readout(top), labels).mul_scalar(rows as f64)
+        let target = Target::from_inner(known.target.clone()).repeated(count);
+        scene.settings.objective.mean_loss(scene.readout(top), target).mul_scalar(rows as f64)
     });
     Credit { layers, embed: None }
 }

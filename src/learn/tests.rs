@@ -17,7 +17,8 @@ fn matrix<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> Tensor<Flex, 2
 /// A batch of two samples as a local rule sees it, and a network to ask.
 fn known(error: Tensor<Flex, 2>, top: Option<Tensor<Flex, 2>>) -> Known<Flex> {
     let labels = Tensor::from_ints([1, 0], &Default::default());
-    Known { blocks: 1, outputs: error.zeros_like(), error, labels, top, hidden: Vec::new() }
+    let outputs = error.zeros_like();
+    Known { blocks: 1, outputs, error, target: labels.into(), top, hidden: Vec::new() }
 }
 
 /// A rule of one block that works with `own`.
@@ -82,6 +83,7 @@ fn every_rule_has_an_identity_card_whose_proof_is_a_test() {
         include_str!("../../tests/numerics/rules.rs"),
         include_str!("../../tests/numerics/golden.rs"),
         include_str!("../../tests/numerics/bridges.rs"),
+        include_str!("../../tests/numerics/two_phase.rs"),
     ];
     for rule in Method::ALL.iter().filter_map(|method| method.rule()) {
         let Card { paper, equation, differs, limits, proof, .. } = card(rule);

@@ -137,6 +137,7 @@ fn metrics(specimen: &Specimen, name: &str) -> Vec<EpochMetrics> {
             growth: Some(Number(growth)),
             cosine: numbers(&specimen.cosine),
             seconds: Number(28.0),
+            growth_of_force: None,
             samples_per_second: Number(1785.0),
         }
     };

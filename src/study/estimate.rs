@@ -2,10 +2,10 @@
 //! the network.
 
 use super::plan::PlannedRun;
-use crate::config::{Auxiliary, BackendName, Base, Config, Method};
+use crate::config::{Auxiliary, BackendName, Base, Config, EpPhases, Method};
 use crate::data::DatasetKind;
 use crate::learn::{Family, family, layout};
-use crate::model::{Part, Size, outline};
+use crate::model::{Outline, Part, Size, outline};
 use crate::stats::median;
 use crate::train::run_dir::EpochMetrics;
 use anyhow::Result;
@@ -88,11 +88,13 @@ fn kind(config: &Config) -> String {
     keys.map(|key| format!("{}={}\n", key.name, key.value(config))).collect()
 }
 
-/// Training and test images.
+/// Training and test samples.
 fn samples(config: &Config) -> (usize, usize) {
     match config.dataset {
-        DatasetKind::Synthetic => (config.train_samples, config.test_samples),
         DatasetKind::Cifar10 | DatasetKind::Cifar100 => (50_000, 10_000),
+        DatasetKind::Synthetic | DatasetKind::ToyLq | DatasetKind::Student => {
+            (config.train_samples, config.test_samples)
+        }
     }
 }
 
@@ -110,7 +112,7 @@ fn work(config: &Config) -> f64 {
         passes * block.multiply_adds as f64
     };
     let blocks: f64 = outline.blocks.iter().enumerate().map(passes).sum();
-    let once = 2.0 * outline.embed.multiply_adds as f64 + blocks;
+    let once = 2.0 * outline.embed.multiply_adds as f64 + blocks + relaxation(config, &outline);
     // Forming and scaling the credit; small beside a transformer's blocks.
     let is_local = family(config.rule()) == Family::Local && trained > 0 && !outline.has_tokens();
     let once = once * if is_local { 1.25 } else { 1.0 };
@@ -130,6 +132,20 @@ fn auxiliary(config: &Config) -> f64 {
         _ => 3,
     };
     (once * (2 * config.blocks() + learning)) as f64
+}
+
+/// Multiply-adds by which the states of one sample relax: a step takes all blocks but the first forward
+/// and back.
+fn relaxation(config: &Config, outline: &Outline) -> f64 {
+    if family(config.rule()) != Family::TwoPhase {
+        return 0.0;
+    }
+    let phases = match config.ep_phases {
+        EpPhases::OneSided => 1.0,
+        EpPhases::Symmetric => 2.0,
+    };
+    let above = outline.blocks.iter().skip(1).map(|block| block.multiply_adds as f64).sum::<f64>();
+    phases * config.ep_steps as f64 * 2.0 * above
 }
 
 /// The time after an epoch over the epoch's: the test set forward, the probe's batches, whose

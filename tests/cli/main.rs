@@ -26,5 +26,6 @@ mod sizes;
 mod strangers;
 #[cfg(unix)]
 mod streams;
+mod tasks;
 mod traces;
 mod twins;

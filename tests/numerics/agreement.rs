@@ -11,6 +11,10 @@ use fa_audit::learn::{Credited, Known, Trainee, Turn, forward_and_back};
 const CLASSES: usize = 10;
 const SAMPLES: usize = 16;
 
+/// A nudge that moves states by about their own size: what is read off their differences then has as
+/// many digits as they.
+const FAR: f64 = 10.0;
+
 /// Everything that an audit reads off one batch, by name, and the gradients of one step.
 fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
     let device = Default::default();
@@ -27,7 +31,7 @@ fn measured<B: Differentiable>(config: &Config) -> Vec<(String, Vec<f64>)> {
         blocks: config.blocks(),
         outputs: reference.outputs.clone(),
         error: objective.error(reference.outputs.clone(), labels.clone().inner()),
-        labels: labels.clone().inner(),
+        target: labels.clone().inner().into(),
         top: reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1)),
         hidden: reference.hidden.clone(),
     };
@@ -65,7 +69,7 @@ impl Task for Measured<'_> {
 }
 
 fn of(arch: Arch, method: Method) -> Config {
-    Config { method, width: 32, depth: 3, warm_up: 0.0, ..published(arch) }
+    Config { method, width: 32, depth: 3, warm_up: 0.0, ep_nudge: FAR, ..published(arch) }
 }
 
 /// Every network under every rule that it can be trained by.

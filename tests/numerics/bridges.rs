@@ -70,7 +70,7 @@ fn seen(trainee: &Trainee<F64>) -> (Known<Inner>, Vec<Vec<f64>>) {
         blocks: DEPTH,
         outputs: reference.outputs.clone(),
         error: objective.error(reference.outputs, labels.clone().inner()),
-        labels: labels.inner(),
+        target: labels.inner().into(),
         top: reference.gradient.last().map(|g| g.clone().squeeze_dim::<2>(1)),
         hidden: reference.hidden,
     };
@@ -186,7 +186,7 @@ fn state_bridge_with_a_least_squares_predictor_of_a_linear_network_is_the_gradie
         blocks: DEPTH,
         outputs: nothing.clone(),
         error: nothing,
-        labels: labels.inner(),
+        target: labels.inner().into(),
         top: None,
         hidden: hidden.iter().map(|h| h.clone().inner().unsqueeze_dim(1)).collect(),
     };

@@ -137,7 +137,7 @@ fn the_forward_pass_and_the_reference_gradient_are_pytorchs(arch: Arch) {
         blocks: case.config.depth,
         outputs: reference.outputs.clone(),
         error: objective.error(reference.outputs, labels.clone().inner()),
-        labels: labels.clone().inner(),
+        target: labels.clone().inner().into(),
         top: Some(top),
         hidden: Vec::new(),
     };

@@ -8,5 +8,7 @@ mod identities;
 mod kernels;
 mod layer_norm;
 mod lillicrap;
+mod networks;
 mod rules;
+mod tasks;
 mod two_phase;

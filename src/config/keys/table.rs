@@ -14,9 +14,9 @@
 
 use super::{Key, Label, Range, Role, Typed, expect, given, is_cuda, keys};
 use crate::config::{
-    Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal, FeedbackDistribution,
-    FeedbackSharing, GradientMatching, MatmulPrecision, Measure, Method, Normalise, Objective,
-    OptimizerName, PredictorOutput, Schedule,
+    Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
+    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, MatmulPrecision,
+    Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Schedule,
 };
 use crate::data::{DatasetKind, SyntheticSpec};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
@@ -59,17 +59,22 @@ keys! {
     arch: Arch {
         default: arch, range: Range::Words(|| Arch::WORDS.to_vec()), absent: None,
         role: Shape, label: Elsewhere, time: true, when: true,
+        fits: expect(
+            c.arch != Arch::VitMini || c.dataset.has_images(),
+            c.arch,
+            format!("another network for {}: its samples are no images", c.dataset),
+        ),
     }
-    /// Width d of the hidden states (published: 256, vit-mini 128).
+    /// Width d of the hidden states (published: 256, vit-mini and student 128, lq 64).
     width: usize {
-        default: if arch == Arch::VitMini { 128 } else { 256 },
+        default: width(arch),
         range: Range::Count(1 << 16), absent: None,
         role: Shape, label: Words(|c, usual| said(c.width != usual.width, "d=", c.width)),
         time: true, when: true,
     }
-    /// Number of residual blocks L (published: 4).
+    /// Number of residual blocks L (published: 4; lq 12).
     depth: usize {
-        default: 4, range: Range::Count(1 << 10), absent: None,
+        default: if arch == Arch::Lq { 12 } else { 4 }, range: Range::Count(1 << 10), absent: None,
         role: Shape, label: Words(|c, usual| said(c.depth != usual.depth, "L=", c.depth)),
         time: true, when: c.blocks() > 0,
     }
@@ -77,25 +82,39 @@ keys! {
     expansion: usize {
         default: 1, range: Range::Count(64), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::VitMini && c.blocks() > 0,
+        when: has_two_maps(c) && c.blocks() > 0,
     }
     /// resmlp: standard deviation of W2 at initialisation (published: 0.01).
     w2_std: f64 {
         default: 0.01, range: Range::NotNegative, absent: None,
         role: Training, label: KeyAndValue, time: false,
-        when: c.arch != Arch::VitMini && c.blocks() > 0,
+        when: has_two_maps(c) && c.blocks() > 0,
     }
-    /// LayerNorm before the head (published: true).
+    /// LayerNorm before the head (published: true; mlp, student and lq: false).
     terminal_norm: bool {
-        default: true, range: Range::Flag, absent: None,
-        role: Shape, label: Words(|c, _| said(!c.terminal_norm, "no ", "LN")),
+        default: may_have_norm(arch), range: Range::Flag, absent: None,
+        role: Shape,
+        label: Words(|c, usual| with_or_without(c.terminal_norm, usual.terminal_norm, "LN")),
         time: false, when: true,
     }
-    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true).
+    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true; mlp: false).
     residual_add: bool {
-        default: true, range: Range::Flag, absent: None,
-        role: Shape, label: Words(|c, _| said(!c.residual_add, "no ", "skip")),
+        default: !is_plain(arch), range: Range::Flag, absent: None,
+        role: Shape,
+        label: Words(|c, usual| with_or_without(c.residual_add, usual.residual_add, "skip")),
         time: false, when: c.blocks() > 0,
+    }
+    /// mlp: what follows each map (recommended: relu).
+    activation: Activation {
+        default: Activation::Relu, range: Range::Words(|| Activation::WORDS.to_vec()),
+        absent: Some(Activation::Relu),
+        role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
+    }
+    /// mlp: what normalises the hidden activity, between map and activation (recommended: none).
+    activity_norm: ActivityNorm {
+        default: ActivityNorm::None, range: Range::Words(|| ActivityNorm::WORDS.to_vec()),
+        absent: Some(ActivityNorm::None),
+        role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
     }
     /// The first so many blocks stay at initialisation: the depth ladder trains the last
     /// `depth - frozen_blocks` (default: 0).
@@ -113,7 +132,7 @@ keys! {
     /// vit-mini: patch size in pixels (recommended: 4, which makes 64 tokens).
     patch: usize {
         default: 4, range: Range::Count(32), absent: None,
-        role: Shape, label: KeyAndValue, time: true, when: c.arch != Arch::ResMlp,
+        role: Shape, label: KeyAndValue, time: true, when: may_have_tokens(c),
         fits: expect(
             c.arch != Arch::VitMini || 32usize.is_multiple_of(c.patch),
             c.patch,
@@ -124,7 +143,7 @@ keys! {
     heads: usize {
         default: 4, range: Range::Count(1 << 10), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::ResMlp && c.blocks() > 0,
+        when: may_have_tokens(c) && c.blocks() > 0,
         fits: expect(
             c.arch != Arch::VitMini || c.width.is_multiple_of(c.heads),
             c.heads,
@@ -135,19 +154,19 @@ keys! {
     mlp_ratio: usize {
         default: 2, range: Range::Count(64), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::ResMlp && c.blocks() > 0,
+        when: may_have_tokens(c) && c.blocks() > 0,
     }
     /// vit-mini: tokens that receive the credit (recommended: all).
     credit_tokens: CreditTokens {
         default: CreditTokens::All, range: Range::Words(|| CreditTokens::WORDS.to_vec()),
         absent: None,
         role: Rule, label: KeyAndValue, time: false,
-        when: c.arch != Arch::ResMlp && c.rule().is_local(),
+        when: may_have_tokens(c) && c.rule().is_local(),
     }
     /// vit-mini: where norms and cosines are taken (published: cls).
     measure: Measure {
         default: Measure::Cls, range: Range::Words(|| Measure::WORDS.to_vec()), absent: None,
-        role: Protocol, label: Unsaid, time: false, when: c.arch != Arch::ResMlp,
+        role: Protocol, label: Unsaid, time: false, when: may_have_tokens(c),
     }
 
     /// The data.
@@ -159,27 +178,41 @@ keys! {
     /// Where the CIFAR files lie; not part of the run's identity.
     data_dir: Option<PathBuf> {
         default: None, range: Range::Folder, absent: Some(None),
-        role: Folder, label: Unsaid, time: false, when: c.dataset != DatasetKind::Synthetic,
+        role: Folder, label: Unsaid, time: false, when: !c.dataset.is_generated(),
     }
     /// RandomCrop(32, pad 4) and horizontal flip of training images (published: true).
     augment: bool {
         default: dataset.augmentable(), range: Range::Flag, absent: None,
-        role: Training, label: KeyAndValue, time: true, when: true,
+        role: Training, label: KeyAndValue, time: true, when: c.dataset.has_images(),
+        fits: expect(c.dataset.has_images() || !c.augment, c.augment, "false where samples are vectors"),
     }
-    /// synthetic: seed of teacher and images, the same for every run of a study.
+    /// Made in memory: seed of teacher and samples, the same for every run of a study.
     data_seed: u64 {
         default: SyntheticSpec::default().seed, range: Range::Seed, absent: None,
-        role: Data, label: KeyAndValue, time: false, when: c.dataset == DatasetKind::Synthetic,
+        role: Data, label: KeyAndValue, time: false, when: c.dataset.is_generated(),
     }
-    /// synthetic: number of training images.
+    /// Made in memory: number of training samples (toy-lq: 51,200, an epoch of 200 steps).
     train_samples: usize {
-        default: SyntheticSpec::default().train, range: Range::Count(1 << 24), absent: None,
-        role: Data, label: KeyAndValue, time: true, when: c.dataset == DatasetKind::Synthetic,
+        default: if is_toy(dataset) { 51_200 } else { SyntheticSpec::default().train }, range: Range::Count(1 << 24), absent: None,
+        role: Data, label: KeyAndValue, time: true, when: c.dataset.is_generated(),
     }
-    /// synthetic: number of test images.
+    /// Made in memory: number of test samples.
     test_samples: usize {
         default: SyntheticSpec::default().test, range: Range::Count(1 << 24), absent: None,
-        role: Data, label: KeyAndValue, time: true, when: c.dataset == DatasetKind::Synthetic,
+        role: Data, label: KeyAndValue, time: true, when: c.dataset.is_generated(),
+    }
+
+    /// student: α of φ_α(z) = (1 − α) z + α tanh(z), in the network and in the teacher (published:
+    /// 0, 0.25, 0.5 and 1).
+    alpha: f64 {
+        default: 1.0, range: Range::Share, absent: Some(1.0),
+        role: Data, label: KeyAndValue, time: false,
+        when: c.dataset == DatasetKind::Student || (c.arch == Arch::Student && c.blocks() > 0),
+    }
+    /// student: blocks of the teacher (recommended: 4).
+    teacher_depth: usize {
+        default: 4, range: Range::Count(64), absent: Some(4),
+        role: Data, label: KeyAndValue, time: false, when: c.dataset == DatasetKind::Student,
     }
 
     /// Scaling of the credit (published: rms).
@@ -321,22 +354,57 @@ keys! {
         role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::CreditBridge,
     }
 
-    /// Passes over the training data (published: 100; 30 for the penalty runs).
+    /// ep: nudging strength β (recovered: 0.5).
+    ep_nudge: f64 {
+        default: 0.5, range: Range::Positive, absent: Some(0.5),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Ep,
+    }
+    /// ep: steps of the nudged state from the free one (recovered: 20).
+    ep_steps: usize {
+        default: 20, range: Range::Count(1 << 16), absent: Some(20),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule() == Base::Ep && c.blocks() > 0,
+    }
+    /// ep: size of a step (recommended: 0.1).
+    ep_step_size: f64 {
+        default: 0.1, range: Range::Positive, absent: Some(0.1),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Ep && c.blocks() > 0,
+    }
+    /// ep: the nudged states (recommended: one-sided).
+    ep_phases: EpPhases {
+        default: EpPhases::OneSided, range: Range::Words(|| EpPhases::WORDS.to_vec()),
+        absent: Some(EpPhases::OneSided),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule() == Base::Ep,
+    }
+    /// ep: what is measured as its credit; it trains nothing by itself (recovered: displacement).
+    ep_credit: EpCredit {
+        default: EpCredit::Displacement, range: Range::Words(|| EpCredit::WORDS.to_vec()),
+        absent: Some(EpCredit::Displacement),
+        role: Protocol, label: Words(|c, _| Some(c.ep_credit.to_string())),
+        time: false, when: c.rule() == Base::Ep,
+    }
+
+    /// Passes over the training data (published: 100; 30 for the penalty runs, 80 for the student;
+    /// toy-lq: 10, which are 2,000 steps).
     epochs: usize {
-        default: if dataset == DatasetKind::Synthetic { 15 } else { 100 },
+        default: epochs(dataset),
         range: Range::Count(1 << 20), absent: None,
         role: Training, label: Elsewhere, time: false, when: true,
     }
-    /// Samples a step (published: 128).
+    /// Samples a step (published: 128; toy-lq 256).
     batch_size: usize {
-        default: 128, range: Range::Count(1 << 20), absent: None,
+        default: if is_toy(dataset) { 256 } else { 128 }, range: Range::Count(1 << 20), absent: None,
         role: Training, label: KeyAndValue, time: true, when: true,
     }
-    /// What the outputs are held against (published: cross-entropy).
+    /// What the outputs are held against (published: cross-entropy; vectors: squared-error).
     objective: Objective {
-        default: Objective::CrossEntropy, range: Range::Words(|| Objective::WORDS.to_vec()),
+        default: if dataset.has_images() { Objective::CrossEntropy } else { Objective::SquaredError }, range: Range::Words(|| Objective::WORDS.to_vec()),
         absent: Some(Objective::CrossEntropy),
         role: Training, label: KeyAndValue, time: false, when: true,
+        fits: expect(
+            c.dataset.has_images() || c.objective == Objective::SquaredError,
+            c.objective,
+            "squared-error where vectors are wanted",
+        ),
     }
     /// What makes of gradients the changes of parameters (published: adamw).
     optimizer: OptimizerName {
@@ -349,9 +417,9 @@ keys! {
         default: 1e-3, range: Range::Positive, absent: None,
         role: Training, label: KeyAndValue, time: false, when: true,
     }
-    /// Weight decay λ, decoupled but under sgd (published: 0.01).
+    /// Weight decay λ, decoupled but under sgd (published: 0.01; toy-lq: 0).
     weight_decay: f64 {
-        default: 0.01, range: Range::NotNegative, absent: None,
+        default: if is_toy(dataset) { 0.0 } else { 0.01 }, range: Range::NotNegative, absent: None,
         role: Training, label: KeyAndValue, time: false, when: true,
     }
     /// AdamW β₁ (PyTorch's default).
@@ -384,9 +452,9 @@ keys! {
         default: 0.95, range: Range::BelowOne, absent: Some(0.95),
         role: Training, label: KeyAndValue, time: false, when: c.optimizer == OptimizerName::Muon,
     }
-    /// Learning rate over the epochs (published: cosine).
+    /// Learning rate over the epochs (published: cosine; toy-lq: constant).
     schedule: Schedule {
-        default: Schedule::Cosine, range: Range::Words(|| Schedule::WORDS.to_vec()), absent: None,
+        default: if is_toy(dataset) { Schedule::Constant } else { Schedule::Cosine }, range: Range::Words(|| Schedule::WORDS.to_vec()), absent: None,
         role: Training, label: KeyAndValue, time: false, when: true,
     }
     /// Epochs after which a checkpoint is kept beside the newest one; 0 is the initial network.
@@ -518,6 +586,52 @@ fn trained_blocks(c: &Config) -> usize {
     c.depth.saturating_sub(c.frozen_blocks)
 }
 
+/// Whether a network's blocks may be of two maps, one behind the other.
+fn has_two_maps(c: &Config) -> bool {
+    !matches!(c.arch, Arch::VitMini | Arch::Mlp | Arch::Student | Arch::Lq)
+}
+
+/// Whether a network may have tokens.
+fn may_have_tokens(c: &Config) -> bool {
+    !matches!(c.arch, Arch::ResMlp | Arch::Mlp | Arch::Student | Arch::Lq)
+}
+
+fn width(arch: Arch) -> usize {
+    match arch {
+        Arch::Lq => 64,
+        Arch::VitMini | Arch::Student => 128,
+        _ => 256,
+    }
+}
+
+fn epochs(dataset: DatasetKind) -> usize {
+    match dataset {
+        DatasetKind::Synthetic => 15,
+        DatasetKind::Cifar10 | DatasetKind::Cifar100 => 100,
+        DatasetKind::ToyLq => 10,
+        DatasetKind::Student => 80,
+    }
+}
+
+fn is_toy(dataset: DatasetKind) -> bool {
+    dataset == DatasetKind::ToyLq
+}
+
+/// Whether a norm usually stands before the head.
+fn may_have_norm(arch: Arch) -> bool {
+    !matches!(arch, Arch::Mlp | Arch::Student | Arch::Lq)
+}
+
+/// Whether a network is a stack of layers, which nothing passes.
+fn is_plain(arch: Arch) -> bool {
+    arch == Arch::Mlp
+}
+
+/// `LN` or `no LN`, where it is not as usual.
+fn with_or_without(has: bool, usual: bool, what: &str) -> Option<String> {
+    (has != usual).then(|| format!("{}{what}", if has { "" } else { "no " }))
+}
+
 /// `what` and `value`, where it is to be said.
 fn said(is_said: bool, what: &str, value: impl std::fmt::Display) -> Option<String> {
     is_said.then(|| format!("{what}{value}"))
@@ -526,7 +640,7 @@ fn said(is_said: bool, what: &str, value: impl std::fmt::Display) -> Option<Stri
 /// Whether the rule draws feedback once, which its keys shape.
 fn has_feedback(c: &Config) -> bool {
     match c.rule() {
-        Base::Bp | Base::Usf | Base::Brsf | Base::StateBridge => false,
+        Base::Bp | Base::Usf | Base::Brsf | Base::StateBridge | Base::Ep => false,
         Base::CreditBridge => c.warm_up_epochs() > 0,
         _ => true,
     }

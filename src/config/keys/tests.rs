@@ -45,6 +45,7 @@ fn changed(config: &Config, key: &Key) -> Option<Config> {
     let others: Vec<serde_json::Value> = match key.value(config) {
         Value::Flag(flag) => vec![(!flag).into()],
         Value::Whole(n) => vec![(n + 1).into(), (2 * n).into()],
+        Value::Real(x) if x == 0.5 => vec![0.25.into()],
         Value::Real(x) => vec![(x / 2.0 + 0.25).into()],
         Value::Word(word) => match key.range {
             Range::Words(words) => {
@@ -147,7 +148,13 @@ fn every_default_is_in_its_range_and_of_its_type() {
     for &arch in Arch::ALL {
         for dataset in DatasetKind::ALL {
             let config = Config::published(arch, dataset);
-            assert_eq!(config.check().map_err(|e| e.to_string()), Ok(()), "{arch} {dataset}");
+            let checked = config.check().map_err(|e| e.to_string());
+            // Patches are of images.
+            if arch == Arch::VitMini && !dataset.has_images() {
+                assert!(checked.is_err_and(|e| e.starts_with("arch: vit-mini")), "{dataset}");
+            } else {
+                assert_eq!(checked, Ok(()), "{arch} {dataset}");
+            }
         }
     }
 }
