@@ -14,15 +14,13 @@
 //! the published one, does not: it adds up over the layers, Δ_{l+1} = (∂h_{l+1}/∂h_l) Δ_l − β g_{l+1},
 //! and is zero at h_0, which does not move.
 
-use super::two_phase::{Free, Phase, TwoPhaseRule};
+use super::two_phase::{Force, Free, Layers, Phase, TwoPhaseRule};
 use super::{Card, Entry, Given, Rule};
 use crate::backend::Differentiable;
 use crate::config::{Config, EpCredit, EpPhases, Objective};
 use crate::model::{Network, Outline, Pass, Target};
 use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
-
-type Inner<B> = <B as AutodiffBackend>::InnerBackend;
+use burn::tensor::backend::Backend;
 
 /// Equilibrium propagation.
 pub struct Ep;
@@ -116,7 +114,7 @@ impl TwoPhaseRule for Ep {
     fn credit<B: Differentiable, N: Network<B>>(
         free: &Free<B, N>,
         phases: &[Phase<B>],
-    ) -> Vec<Tensor<Inner<B>, 3>> {
+    ) -> Layers<B> {
         match free.settings.nudging.credit {
             EpCredit::Displacement => displacement(free, phases),
             EpCredit::Residual => residual(free, phases),
@@ -144,7 +142,7 @@ fn advanced<B: Differentiable, N: Network<B>>(
 fn descend<B: Differentiable, N: Network<B>>(
     free: &Free<B, N>,
     beta: f64,
-) -> (Vec<Tensor<Inner<B>, 3>>, Option<Tensor<Inner<B>, 1>>) {
+) -> (Layers<B>, Option<Force<B>>) {
     let Free { net, hidden, target, settings, .. } = free;
     let (top, steps) = (net.blocks(), settings.nudging.steps);
     let pass = &mut free.pass.clone();
@@ -171,7 +169,7 @@ fn descend<B: Differentiable, N: Network<B>>(
             residuals.push(Some(residual));
         }
         let gradients = total.backward();
-        let force: Vec<Tensor<Inner<B>, 3>> = leaves
+        let force: Layers<B> = leaves
             .iter()
             .zip(residuals)
             .map(|(leaf, residual)| {
@@ -194,15 +192,12 @@ fn descend<B: Differentiable, N: Network<B>>(
     (states, force)
 }
 
-fn square<B: burn::tensor::backend::Backend>(force: &[Tensor<B, 3>]) -> Option<Tensor<B, 1>> {
+fn square<B: Backend>(force: &[Tensor<B, 3>]) -> Option<Tensor<B, 1>> {
     force.iter().map(|f| f.clone().square().sum()).reduce(|sum, square| sum + square)
 }
 
 /// −Σ_k w_k (h_l^k − free h_l): zero at h_0.
-fn displacement<B: Differentiable, N>(
-    free: &Free<B, N>,
-    phases: &[Phase<B>],
-) -> Vec<Tensor<Inner<B>, 3>> {
+fn displacement<B: Differentiable, N>(free: &Free<B, N>, phases: &[Phase<B>]) -> Layers<B> {
     let mut credit: Vec<_> = free.hidden.iter().map(Tensor::zeros_like).collect();
     for Phase { weight, states, .. } in phases {
         for ((a, nudged), still) in credit[1..].iter_mut().zip(states).zip(&free.hidden[1..]) {
@@ -213,10 +208,7 @@ fn displacement<B: Differentiable, N>(
 }
 
 /// −Σ_k w_k r_{l−1}^k; at h_0, which has no residual, Σ_k w_k ∂E^k/∂h_0, by which the embedding learns.
-fn residual<B: Differentiable, N: Network<B>>(
-    free: &Free<B, N>,
-    phases: &[Phase<B>],
-) -> Vec<Tensor<Inner<B>, 3>> {
+fn residual<B: Differentiable, N: Network<B>>(free: &Free<B, N>, phases: &[Phase<B>]) -> Layers<B> {
     let Free { net, hidden, target, settings, .. } = free;
     let [n, ..] = hidden[0].dims();
     let mut credit: Vec<_> = hidden.iter().map(Tensor::zeros_like).collect();

@@ -21,6 +21,12 @@ use burn::tensor::backend::AutodiffBackend;
 
 type Inner<B> = <B as AutodiffBackend>::InnerBackend;
 
+/// States, or what is at them, each [N, T, d].
+pub type Layers<B> = Vec<Tensor<Inner<B>, 3>>;
+
+/// A [`Phase::force`].
+pub type Force<B> = Tensor<Inner<B>, 1>;
+
 /// The forward pass of one batch, from which states relax.
 pub struct Free<'a, B: Differentiable, N> {
     /// Its parameters require no gradient.
@@ -39,10 +45,10 @@ pub struct Phase<B: Differentiable> {
     /// β_k
     pub nudge: f64,
     /// h_1 … h_L, each [N, T, d].
-    pub states: Vec<Tensor<Inner<B>, 3>>,
+    pub states: Layers<B>,
     /// Σ ‖∂E/∂h_l‖² before the first and before the last step of the relaxation, [2]: states whose
     /// force grows do not settle. `None` where there is nothing to relax.
-    pub force: Option<Tensor<Inner<B>, 1>>,
+    pub force: Option<Force<B>>,
 }
 
 /// What the file of a rule of this family implements.
@@ -64,17 +70,19 @@ pub trait TwoPhaseRule: Rule {
     fn credit<B: Differentiable, N: Network<B>>(
         free: &Free<B, N>,
         phases: &[Phase<B>],
-    ) -> Vec<Tensor<Inner<B>, 3>>;
+    ) -> Layers<B>;
 }
 
 type Energy<B, N> =
     fn(&N, &mut Pass<B>, &[Tensor<B, 3>], &Target<B>, Objective, f64) -> Tensor<B, 1>;
 
+type Credit<B, N> = fn(&Free<B, N>, &[Phase<B>]) -> Layers<B>;
+
 /// The functions of one rule.
 pub(super) struct TwoPhase<B: Differentiable, N> {
     relax: fn(&Free<B, N>) -> Vec<Phase<B>>,
     energy: Energy<B, N>,
-    credit: fn(&Free<B, N>, &[Phase<B>]) -> Vec<Tensor<Inner<B>, 3>>,
+    credit: Credit<B, N>,
 }
 
 impl<B: Differentiable, N: Network<B>> TwoPhase<B, N> {
@@ -129,7 +137,7 @@ pub(super) fn credit<B: Differentiable, N: Network<B>>(
     mut pass: Pass<B>,
     images: Tensor<B, 2>,
     target: Target<B>,
-) -> (Vec<Tensor<Inner<B>, 3>>, Vec<Tensor<Inner<B>, 1>>) {
+) -> (Layers<B>, Vec<Force<B>>) {
     let fixed = net.clone().no_grad();
     let clamped = fixed.embed(images, &mut pass).inner();
     let (hidden, _) = forward(&fixed, &mut pass, clamped);
@@ -144,7 +152,7 @@ fn forward<B: Differentiable, N: Network<B>>(
     fixed: &N,
     pass: &mut Pass<B>,
     clamped: Tensor<Inner<B>, 3>,
-) -> (Vec<Tensor<Inner<B>, 3>>, Tensor<B, 2>) {
+) -> (Layers<B>, Tensor<B, 2>) {
     let mut hidden = vec![clamped];
     for l in 0..fixed.blocks() {
         let state = Tensor::from_inner(hidden[l].clone());

@@ -67,7 +67,9 @@ impl Reporter {
             m.samples_per_second.0,
         );
         self.tell(line);
-        if let Some(growth) = m.growth_of_force.map(|g| g.0).filter(|growth| growth.is_nan() || *growth > 1.0) {
+        if let Some(growth) =
+            m.growth_of_force.map(|g| g.0).filter(|growth| growth.is_nan() || *growth > 1.0)
+        {
             self.tell(format!(
                 "epoch {}: nudged states do not settle: the force on them grows {}-fold as they \
                  relax; a smaller ep_step_size lets them",

@@ -183,14 +183,14 @@ fn linear(blocks: usize) -> Case<LinearNet<F64>> {
 /// parameters together, falls with β one-sided and with β² under two nudged phases.
 fn falls_with_the_nudge<N: Network<F64>>(case: &Case<N>) {
     let error = |beta, phases| case.error(nudging(beta, case.settled, phases));
-    let betas = [0.5, 0.1, 0.05, 0.01, 0.001];
+    let betas: [f64; 5] = [0.5, 0.1, 0.05, 0.01, 0.001];
     let [one_sided, symmetric] = [EpPhases::OneSided, EpPhases::Symmetric]
         .map(|phases| betas.map(|beta| error(beta, phases)));
     for (beta, (one, two)) in betas.iter().zip(one_sided.iter().zip(symmetric)) {
         println!("β {beta}: one-sided {one:.1e}, symmetric {two:.1e}");
     }
     let slope = |errors: &[f64; 5], from: usize, to: usize| {
-        (errors[from] / errors[to]).ln() / (betas[from] / betas[to] as f64).ln()
+        (errors[from] / errors[to]).ln() / (betas[from] / betas[to]).ln()
     };
     for (from, to) in [(2, 3), (3, 4)] {
         let (first, second) = (slope(&one_sided, from, to), slope(&symmetric, from, to));
