@@ -15,11 +15,7 @@ use anyhow::Result;
 /// If the checkpoint's tensors are none.
 pub fn contradictions(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result<Vec<String>> {
     let config = &checkpoint.config;
-    let is_fixed = matches!(
-        config.rule(),
-        Base::Fa | Base::Dfa | Base::Drtp | Base::LayerFa | Base::Usf | Base::Brsf | Base::Frsf
-    );
-    if checkpoint.imported.is_some() || !is_fixed {
+    if incomparable(checkpoint).is_some() {
         return Ok(Vec::new());
     }
     let held = unpack(&checkpoint.learner)?;
@@ -32,6 +28,22 @@ pub fn contradictions(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result
         ));
     }
     Ok(found)
+}
+
+/// Why the checkpoint's feedback has nothing that it could be held against.
+pub fn incomparable(checkpoint: &Checkpoint) -> Option<&'static str> {
+    let config = &checkpoint.config;
+    let is_fixed = matches!(
+        config.rule(),
+        Base::Fa | Base::Dfa | Base::Drtp | Base::LayerFa | Base::Usf | Base::Brsf | Base::Frsf
+    );
+    if checkpoint.imported.is_some() {
+        return Some("Another program drew the feedback.");
+    }
+    if checkpoint.learner.is_empty() {
+        return Some("The rule has no feedback of its own.");
+    }
+    (!is_fixed).then_some("What the rule owns is no longer what it began with: it learns.")
 }
 
 /// The matrices that are not as they were drawn, and whose place they have where another's.
