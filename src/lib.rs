@@ -32,6 +32,7 @@
 //! | [`evidence`] | do the arrays agree with each other and with what is said of them? one file a check |
 //! | [`diagnostics`] | one file a diagnostic or control, each citing its definition |
 //! | [`verdict`] | thresholds with their calibration ranges, statuses, the rule, reasons as sentences |
+//! | [`battery`] | the harness audited: controls that must show nothing, and what must be the run's own; one file a control |
 //! | [`audit`] | one run's audit: a checkpoint (load, probe, controls, find its frozen twin) or a trace, judged |
 //! | [`stats`] | mean, sample standard deviation, median, interval, correlation |
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
@@ -54,6 +55,7 @@
 
 pub mod audit;
 pub mod backend;
+pub mod battery;
 pub mod cli;
 pub mod config;
 pub mod data;

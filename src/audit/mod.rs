@@ -8,12 +8,17 @@ mod traced;
 mod twin;
 
 use crate::backend::{self, Differentiable, Task};
+use crate::battery::ceiling::{Arm, ceiling};
+use crate::battery::frozen_blocks::frozen_blocks;
+use crate::battery::own_feedback::own_feedback;
+use crate::battery::{self, itself, own_record};
 use crate::config::keys::Role;
 use crate::config::{Config, FeedbackSharing, MatmulPrecision, Method, Normalise};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
 use crate::evidence::proof::Proof;
-use crate::evidence::{Checked, Part, Statement, examine, feedback};
+use crate::evidence::settled::settled;
+use crate::evidence::{Checked, Standing, Statement, examine, feedback};
 use crate::failure::usage;
 use crate::files::{absolute, entries};
 use crate::foreign;
@@ -25,10 +30,8 @@ use crate::trace::file::Format;
 use crate::trace::{LayerTrace, Matrix};
 use crate::train::checkpoint::{Checkpoint, unpack};
 use crate::train::evaluate;
-use crate::train::identity::contradictions;
-use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
+use crate::train::run_dir::{EpochMetrics, RunDir, RunRecord, RunStatus};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
-use crate::words::short;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::TensorData;
@@ -75,23 +78,31 @@ impl Auditor {
         let config = &checkpoint.config;
         let data = self.dataset(&checkpoint).with_context(|| path.display().to_string())?;
         let controls = self.options.controls && !config.is_baseline();
-        let task = Measurement { checkpoint: &checkpoint, data: &data, controls };
-        let Measured { trace, accuracy, controls, growth_of_force } =
-            backend::run(config, task).with_context(|| path.display().to_string())?;
-        self.accuracies.insert(path.to_path_buf(), accuracy);
+        let run = RunDir::at(path.parent().unwrap_or(Path::new("")));
+        let recorded = self.recorded(path, &checkpoint);
+        let task =
+            Measurement { checkpoint: &checkpoint, data: &data, controls, recorded: &recorded };
+        let measured = backend::run(config, task).with_context(|| path.display().to_string())?;
+        self.accuracies.insert(path.to_path_buf(), measured.accuracy);
         let frozen = self.frozen_twin(path, &checkpoint)?;
+        let record = run.record()?;
+        let twin = frozen.as_ref().map(|(_, twin)| twin);
+        let harness =
+            self.harness(path, &checkpoint, twin, record.as_ref(), &recorded, &measured)?;
+        let Measured { trace, accuracy, controls, growth_of_force, .. } = measured;
+        let frozen = frozen.map(|(baseline, _)| baseline);
         let thresholds = Thresholds {
             growth: config.threshold_growth,
             reference: config.threshold_reference,
             stability: config.threshold_stability,
             depth_utility: config.threshold_depth_utility,
         };
-        let record = RunDir::at(path.parent().unwrap_or(Path::new(""))).record()?;
-        let recorded = record.as_ref().and_then(|r| r.provenance.feedback_hash.as_deref());
         let mut evidence = examine(&trace, &statement(&checkpoint, accuracy));
         evidence.checks.push(feedback_of(&checkpoint)?);
-        evidence.checks.extend(foreign_feedback(&checkpoint, recorded)?);
-        evidence.checks.extend(growth_of_force.map(|growth| settled(config, growth)));
+        evidence.checks.extend(harness);
+        evidence.checks.extend(growth_of_force.map(|growth| {
+            settled(growth, config.ep_steps, config.ep_step_size)
+        }));
         evidence.checks.sort_by_key(|checked| checked.standing);
         let subject = subject(&checkpoint, record.as_ref());
         Ok(judge(subject, evidence, &trace, Some(accuracy), frozen, &thresholds, controls))
@@ -138,7 +149,7 @@ impl Auditor {
         &mut self,
         path: &Path,
         checkpoint: &Checkpoint,
-    ) -> Result<Option<FrozenBaseline>> {
+    ) -> Result<Option<(FrozenBaseline, Checkpoint)>> {
         if checkpoint.config.is_baseline() {
             return Ok(None);
         }
@@ -163,12 +174,92 @@ impl Auditor {
             twin.data.sha256 == checkpoint.data.sha256,
             "--frozen {named}: it was trained on other data"
         );
-        Ok(Some(FrozenBaseline {
+        let baseline = FrozenBaseline {
             accuracy: self.twin_accuracy(&twin_path, &twin)?,
             method: words(&twin),
             source: shown::line(&twin_path.display().to_string()),
             differs: twin::differences(checkpoint, &twin),
-        }))
+        };
+        Ok(Some((baseline, twin)))
+    }
+
+    /// The controls of the harness: all of them where controls were asked for, else those that need no
+    /// network and are contradicted.
+    fn harness(
+        &mut self,
+        path: &Path,
+        checkpoint: &Checkpoint,
+        twin: Option<&Checkpoint>,
+        record: Option<&RunRecord>,
+        recorded: &Recorded,
+        measured: &Measured,
+    ) -> Result<Vec<Checked>> {
+        let hash = record.and_then(|record| record.provenance.feedback_hash.as_deref());
+        let mut checks = vec![own_feedback(checkpoint, hash)?];
+        checks.extend(frozen_blocks(checkpoint, "the run")?);
+        if let Some(twin) = twin {
+            checks.push(itself::twin(checkpoint, twin)?);
+            checks.extend(frozen_blocks(twin, "the frozen twin")?);
+        }
+        if !self.options.controls {
+            checks.retain(|checked| checked.standing == Standing::Contradicted);
+            return Ok(checks);
+        }
+        checks.extend(measured.harness.iter().cloned());
+        checks.push(match recorded {
+            Ok(line) => {
+                let floor = checkpoint.config.threshold_reference;
+                let (accuracy, trace) = (measured.accuracy, &measured.trace);
+                own_record::own_record(line, &own_record::Measured { accuracy, trace, floor })
+            }
+            Err(why) => Checked::not_checkable(own_record::CHECK, why.clone()),
+        });
+        if !checkpoint.config.is_baseline() {
+            let samples = self.dataset(checkpoint)?.test.len();
+            // A run that cannot be looked at is not this one's fault.
+            let arm = self.ceiling_arm(path, checkpoint).map_err(|e| format!("{e:#}"));
+            checks.push(ceiling(measured.controls.as_ref(), measured.accuracy, arm, samples));
+        }
+        Ok(checks)
+    }
+
+    /// The run of backpropagation beside that of `path`, trained to the same epoch.
+    fn ceiling_arm(&mut self, path: &Path, checkpoint: &Checkpoint) -> Result<Option<Arm>> {
+        let config = &checkpoint.config;
+        let is_own = [Method::Bp, Method::RandomTarget].contains(&config.method);
+        if is_own || checkpoint.imported.is_some() {
+            return Ok(None);
+        }
+        let found = matching(path, config, Method::Bp, |bp| bp.penalty != config.penalty);
+        let Some(found) = found.context("looking for the run of backpropagation beside it")? else {
+            return Ok(None);
+        };
+        let bp = self.load(&found)?;
+        if bp.progress.epoch != checkpoint.progress.epoch {
+            return Ok(None);
+        }
+        let accuracy = self.twin_accuracy(&found, &bp)?;
+        Ok(Some(Arm { accuracy, source: shown::line(&found.display().to_string()) }))
+    }
+
+    /// The line of the checkpoint's epoch in the metrics of its run; read where controls are asked for.
+    fn recorded(&self, path: &Path, checkpoint: &Checkpoint) -> Recorded {
+        let epoch = checkpoint.progress.epoch;
+        if !self.options.controls || checkpoint.imported.is_some() {
+            return Err("The run's own metrics are not known.".into());
+        }
+        if epoch == 0 || checkpoint.progress.step > 0 {
+            return Err(
+                "The checkpoint is not the end of an epoch, after which a run measures itself."
+                    .into(),
+            );
+        }
+        let Some(folder) = run_folder(path) else {
+            return Err("The checkpoint lies in no run's folder.".into());
+        };
+        let lines = RunDir::at(folder).read_metrics().map_err(|e| format!("{e:#}."))?;
+        let none = || format!("The run's metrics.jsonl has no epoch {epoch}.");
+        lines.into_iter().find(|line| line.epoch == epoch).ok_or_else(none)
     }
 
     /// The test accuracy of the checkpoint at `path`, measured once.
@@ -252,60 +343,44 @@ fn feedback_of(checkpoint: &Checkpoint) -> Result<Checked> {
     Ok(feedback::feedback(&own, &weights))
 }
 
-/// The contradiction, where the feedback in the checkpoint is not its run's own: then every cosine is
-/// that of other feedback. `recorded` is the `feedback_hash` of the run's record.
-fn foreign_feedback(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result<Option<Checked>> {
-    let found = contradictions(checkpoint, recorded)?;
-    Ok((!found.is_empty()).then(|| {
-        let finding = format!(
-            "The feedback is not the run's: {}. Every cosine would be that of other feedback.",
-            found.join("; ")
-        );
-        Checked::contradicted("the run's own feedback", &[Part::Cosine, Part::Null], finding)
-    }))
-}
-
-/// Whether the states from which the credit is read have settled: `growth` is the factor by which the
-/// force on them grew.
-fn settled(config: &Config, growth: f64) -> Checked {
-    const CHECK: &str = "settled states";
-    let steps = config.ep_steps;
-    if growth <= 1.0 {
-        let share = short(growth);
-        let finding = format!(
-            "The force on nudged states falls to {share} of what it was within {steps} steps."
-        );
-        return Checked::holds(CHECK, finding);
-    }
-    let finding = format!(
-        "Nudged states do not settle: the force on them grows {}-fold in {steps} steps of {}. The credit is \
-         that of a relaxation that diverges; a smaller ep_step_size lets it settle.",
-        short(growth),
-        config.ep_step_size
-    );
-    Checked::contradicted(CHECK, &[Part::Cosine], finding)
-}
-
 /// A finished frozen run that matches `config` in the directories beside the run of `path`.
 ///
 /// # Errors
 /// Names what cannot be looked at, and records that are none: they may be the twin's.
 fn find_twin(path: &Path, config: &Config) -> Result<Option<PathBuf>> {
+    // Of twins that differ in what the baseline may choose, the one that a study would train.
+    matching(path, config, Method::Frozen, |twin| twin.base != config.twin().base)
+}
+
+/// The newest checkpoint of a finished run by `method`, beside the run of `path`, that shares seed,
+/// initialisation, data and length with `config`: the one for which `rank` is least.
+///
+/// # Errors
+/// As [`find_twin`].
+fn matching(
+    path: &Path,
+    config: &Config,
+    method: Method,
+    rank: impl Fn(&Config) -> bool,
+) -> Result<Option<PathBuf>> {
     let run = absolute(path)?;
-    let above = run.ancestors().skip(1).find(|p| p.file_name().is_none_or(|n| n != "epochs"));
-    let Some(beside) = above.and_then(Path::parent) else { return Ok(None) };
-    let mut twins = Vec::new();
+    let Some(beside) = run_folder(&run).and_then(Path::parent) else { return Ok(None) };
+    let mut found = Vec::new();
     for dir in entries(beside)?.into_iter().map(RunDir::at) {
-        let Some(RunRecord { status, config: twin, .. }) = dir.record()? else { continue };
-        let is_twin = status == RunStatus::Finished
-            && twin.method == Method::Frozen
-            && twin.twin_key() == config.twin_key();
-        if is_twin {
-            // Of twins that differ in what the baseline may choose, the one that a study would train.
-            twins.push((twin.base != config.twin().base, dir.checkpoint()));
+        let Some(RunRecord { status, config: other, .. }) = dir.record()? else { continue };
+        if status == RunStatus::Finished
+            && other.method == method
+            && other.twin_key() == config.twin_key()
+        {
+            found.push((rank(&other), dir.checkpoint()));
         }
     }
-    Ok(twins.into_iter().min().map(|(_, checkpoint)| checkpoint))
+    Ok(found.into_iter().min().map(|(_, checkpoint)| checkpoint))
+}
+
+/// The folder of the run whose checkpoint lies at `path`, be it the newest or one of `epochs/`.
+fn run_folder(path: &Path) -> Option<&Path> {
+    path.ancestors().skip(1).find(|p| p.file_name().is_none_or(|name| name != "epochs"))
 }
 
 /// What keeps `twin` from being the frozen twin of `config`, for one that a person named.
@@ -332,7 +407,11 @@ struct Measurement<'a> {
     checkpoint: &'a Checkpoint,
     data: &'a Dataset,
     controls: bool,
+    recorded: &'a Recorded,
 }
+
+/// What the run recorded of the checkpoint's epoch, or why that is not known.
+type Recorded = Result<EpochMetrics, String>;
 
 struct Measured {
     trace: LayerTrace,
@@ -340,17 +419,24 @@ struct Measured {
     controls: Option<Controls>,
     /// Under a rule that relaxes states.
     growth_of_force: Option<f64>,
+    /// The controls of the harness that run the network.
+    harness: Vec<Checked>,
 }
 
 impl Task for Measurement<'_> {
     type Output = Measured;
 
     fn run<B: Differentiable>(self, device: B::Device) -> Result<Measured> {
-        let Self { checkpoint, data, controls } = self;
+        let Self { checkpoint, data, controls, recorded } = self;
         let config = &checkpoint.config;
         let trainee = checkpoint.trainee::<B>(&device)?;
         let probe = probe(&trainee, config, data, &device)?;
+        let accuracy = evaluate(&trainee, data, &device).accuracy;
+        let mut harness = Vec::new();
         let controls = if controls {
+            let subject = battery::Subject { checkpoint, trainee: &trainee, data, device: &device };
+            let fitted = recorded.as_ref().ok().map(|line| line.train_accuracy.0);
+            harness = battery::of_network(&subject, &probe.trace, accuracy, fitted)?;
             let subject = controls::Subject {
                 trainee: &trainee,
                 checkpoint,
@@ -363,12 +449,11 @@ impl Task for Measurement<'_> {
         } else {
             None
         };
-        let accuracy = evaluate(&trainee, data, &device).accuracy;
         let net = trainee.net().clone().no_grad();
         let (images, labels) = batch_tensors::<B>(evaluation_batch(config, data, 0), &device);
         let growth_of_force =
             trainee.learner.growth_of_force(&net, &trainee.buffers, images, labels);
-        Ok(Measured { trace: probe.trace, accuracy, controls, growth_of_force })
+        Ok(Measured { trace: probe.trace, accuracy, controls, growth_of_force, harness })
     }
 }
 

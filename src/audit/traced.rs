@@ -2,6 +2,7 @@
 //! so no control that runs one.
 
 use super::{Auditor, twin};
+use crate::battery;
 use crate::config::Method;
 use crate::diagnostics::controls::{Control, Controls, Layered};
 use crate::diagnostics::direct_null::direct_null;
@@ -41,6 +42,10 @@ impl Auditor {
             }
         };
         let controls = self.options.controls && !subject.is_baseline;
+        if controls {
+            evidence.checks.extend(battery::of_trace(&trace.layers, trace.info.seed.unwrap_or(0)));
+            evidence.checks.sort_by_key(|checked| checked.standing);
+        }
         let controls = controls.then(|| controls_of(&trace, &evidence));
         let thresholds = Thresholds::default();
         let accuracy = trace.info.accuracy;

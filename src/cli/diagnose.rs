@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     frozen: Option<PathBuf>,
     /// Compute the controls, too: null calibration, perturbation correlation, nudging, descent test,
-    /// float64 shadow, common mode, clamp, aggregations, ranks
+    /// float64 shadow, common mode, clamp, aggregations, ranks; and those of the harness itself
     #[arg(long)]
     controls: bool,
     /// Where the CIFAR files lie [default: where they lay in training]

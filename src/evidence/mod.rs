@@ -12,11 +12,13 @@
 //! | [`leak`] | is the credit the reference itself where the rule is not given it? |
 //! | [`premise`] | is the credit a fixed matrix of the output error, as the null assumes? |
 //! | [`credit`] | which way does the credit point, and how large is it beside the gradient? |
+//! | `alike` | is one layer's of another size than feedback drawn alike makes it? |
 //! | [`feedback`] | are the feedback matrices of an import random, as they should be? |
 //!
 //! `head` and `least_squares` are what they compute with, [`given`] what a rule is given, `resolution`
 //! what half-precision arrays can show.
 
+mod alike;
 pub mod credit;
 pub mod feedback;
 pub mod finite;
@@ -29,6 +31,7 @@ pub mod proof;
 mod resolution;
 pub mod samples;
 pub mod scale;
+pub mod settled;
 pub mod states;
 
 #[cfg(test)]
@@ -113,7 +116,7 @@ impl Checked {
         Self { voids: voids.into(), ..Self::new(check, Standing::Contradicted, finding) }
     }
 
-    fn remarking(mut self, remarks: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn remarking(mut self, remarks: impl IntoIterator<Item = String>) -> Self {
         self.remarks.extend(remarks);
         self
     }
@@ -239,15 +242,17 @@ pub fn examine(trace: &LayerTrace, said: &Statement) -> Evidence {
         let logits: Vec<&Matrix> = outputs.iter().map(|(logits, _)| *logits).collect();
         recording.head = head::fit(&recording.states(trace.blocks()), &logits);
     }
+    let premise = premise::premise(&recording);
+    let uneven = alike::uneven(&recording, premise.standing == Standing::Holds);
     checks.extend([
         samples::samples(&recording),
         states::states(&recording),
         scale::scale(&recording),
         leak::leak(&recording),
-        premise::premise(&recording),
+        premise,
     ]);
     let (checked, credit) = credit::credit(&recording);
-    checks.push(checked);
+    checks.push(checked.remarking(uneven));
     checks.sort_by_key(|checked| checked.standing);
     Evidence { checks, credit }
 }

@@ -17,7 +17,7 @@ use super::scale::{batches, by_entry};
 use super::{Checked, Part, Recording};
 use crate::diagnostics::norm;
 use crate::trace::Matrix;
-use crate::words::short;
+use crate::words::{percent_fine, short};
 
 pub const CHECK: &str = "premise of the null";
 
@@ -25,11 +25,11 @@ pub const CHECK: &str = "premise of the null";
 /// more.
 const ROUNDING: f64 = 1e-4;
 
-/// Matrices of one law are closer in size: two of 64 entries differ by a tenth.
-const ANOTHER_SIZE: f64 = 1.6;
-
 /// A batch that fits alone leaves less than all together by more than this factor.
 const ALONE: f64 = 4.0;
+
+/// With fewer samples a column the share that chance explains says nothing.
+const FEW: f64 = 0.05;
 
 /// Norms of a credit that was scaled before it was recorded differ by less.
 const ONE_LENGTH: f64 = 1e-3;
@@ -50,7 +50,7 @@ pub(super) fn premise(recording: &Recording) -> Checked {
         let why = format!("{samples} samples of {classes} classes fit any matrix.");
         return Checked::not_checkable(CHECK, why);
     }
-    let (mut worst, mut sizes) = (0.0_f64, Vec::new());
+    let mut worst = 0.0_f64;
     for l in 0..=recording.blocks() {
         let credit: Vec<&Matrix> = credit.iter().map(|layers| &layers[l]).collect();
         let Some(left) = residual(&credit, errors) else { continue };
@@ -58,7 +58,6 @@ pub(super) fn premise(recording: &Recording) -> Checked {
             return without(recording, l, &credit, errors, left);
         }
         worst = worst.max(left);
-        sizes.push((l, size(&credit, errors)));
     }
     Checked::holds(
         CHECK,
@@ -67,29 +66,6 @@ pub(super) fn premise(recording: &Recording) -> Checked {
             short(worst)
         ),
     )
-    .remarking(uneven(&sizes, classes))
-}
-
-/// Root mean square of the entries of the fitted matrix.
-fn size(credit: &[&Matrix], errors: &[Matrix]) -> f64 {
-    let a = columns(credit.iter().copied(), |_| 1.0);
-    let features = a.len() as f64;
-    let found = solve(columns(errors, |_| 1.0), a);
-    let square: f64 = found.coefficients.iter().flatten().map(|v| v * v).sum();
-    (square / (features * found.rank as f64)).sqrt()
-}
-
-/// A layer whose feedback is of another size than the others'. `sizes` are those of layers by number.
-fn uneven(sizes: &[(usize, f64)], classes: usize) -> Option<String> {
-    let middle = crate::stats::median(&sizes.iter().map(|(_, size)| *size).collect::<Vec<_>>());
-    let off = |size: f64| (size / middle).ln().abs();
-    let (l, size) = sizes.iter().copied().max_by(|a, b| off(a.1).total_cmp(&off(b.1)))?;
-    (classes > 3 && off(size) > ANOTHER_SIZE.ln()).then(|| {
-        format!(
-            "The feedback matrix at h_{l} is {} times as large as that of the median layer.",
-            short(size / middle)
-        )
-    })
 }
 
 /// The relative residual of the best fixed matrix, whether or not the error is divided by the batch's
@@ -114,7 +90,7 @@ fn relative(credit: &[&Matrix], of: &[Matrix], factor: impl Fn(usize) -> f64) ->
 }
 
 /// The columns of matrices one under the other, each times a factor.
-fn columns<'a>(
+pub(super) fn columns<'a>(
     matrices: impl IntoIterator<Item = &'a Matrix>,
     factor: impl Fn(usize) -> f64,
 ) -> Columns {
@@ -201,7 +177,31 @@ fn without(
              is another, or labels or rows belong to other samples",
         );
     }
+    if let Some((share, chance)) = unrelated(credit, errors, left) {
+        return Checked::contradicted(
+            CHECK,
+            &[Part::Null, Part::Cosine],
+            format!(
+                "The credit at h_{l} is no fixed matrix of the output error, and unrelated to it: the error explains {} \
+                 of it, where chance alone explains {}. It is random, its feedback was drawn anew for every batch, \
+                 or its rows belong to other samples.",
+                percent_fine(share),
+                percent_fine(chance)
+            ),
+        );
+    }
     none("it is gated by the activations, of another error, or scaled sample by sample")
+}
+
+/// The share of the credit that the error explains, and the one that r independent columns explain of
+/// noise over N samples, r/N, where both are alike. Noise as long as its sample's error is explained up
+/// to twice as well: those samples weigh more on both sides.
+fn unrelated(credit: &[&Matrix], errors: &[Matrix], left: f64) -> Option<(f64, f64)> {
+    let samples: usize = credit.iter().map(|a| a.rows()).sum();
+    let independent = solve(columns(errors, |_| 1.0), Vec::new()).rank;
+    let chance = independent as f64 / samples as f64;
+    let share = 1.0 - left * left;
+    (chance <= FEW && share <= 4.0 * chance).then_some((share, chance))
 }
 
 /// Whether each batch's credit is a fixed matrix of its own error; `None` where a batch is too small to

@@ -35,6 +35,9 @@ pub enum Given {
     /// At h_L, and so nearly at h_{L−1} under a skip.
     Top,
     Everywhere,
+    /// Nowhere; but what it learns, or the relaxation that it runs, may bring its credit there, at every
+    /// layer.
+    Approached,
 }
 
 /// What a rule's file says of it.

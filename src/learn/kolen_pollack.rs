@@ -25,7 +25,7 @@ impl Rule for KolenPollack {
         differs: "the increments are those of the run's update rule, not of plain descent",
         limits: "learns the transpose by sharing increments: a control, not a local rule",
         proof: "kolen_pollack_brings_feedback_to_the_weights_by_one_factor",
-        given: Given::Nowhere,
+        given: Given::Approached,
     };
 
     fn layout(config: &Config, outline: &Outline) -> Vec<Entry> {

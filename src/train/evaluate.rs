@@ -32,7 +32,7 @@ pub fn evaluate<B: Differentiable>(
 }
 
 /// As [`evaluate`], on the `total` inputs and targets that `batch` gives for each range of them.
-pub(super) fn evaluate_on<B: Differentiable>(
+pub fn evaluate_on<B: Differentiable>(
     trainee: &Trainee<B>,
     total: usize,
     batch: impl Fn(Range<usize>) -> OnDevice<B>,

@@ -16,18 +16,12 @@ use std::collections::BTreeSet;
 /// If the checkpoint's tensors are none.
 pub fn contradictions(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result<Vec<String>> {
     let config = &checkpoint.config;
-    if checkpoint.imported.is_some() {
+    if incomparable(checkpoint).is_some() {
         return Ok(Vec::new());
     }
-    let classes = checkpoint.data.classes;
-    let has_slots = |name: &String| checkpoint.slots.contains_key(name);
-    let learned: BTreeSet<String> = layout(config, classes)
-        .into_iter()
-        .filter(|entry| has_slots(entry.average.as_ref().map_or(&entry.name, |a| &a.of)))
-        .map(|entry| entry.name)
-        .collect();
+    let learned = learned(checkpoint);
     let held = unpack(&checkpoint.learner)?;
-    let mut drawn = draw(config, classes, config.seed);
+    let mut drawn = draw(config, checkpoint.data.classes, config.seed);
     drawn.retain(|name, _| !learned.contains(name));
     let mut found = unlike(&held, &drawn, config.seed);
     let hash = feedback_hash(&held);
@@ -38,6 +32,28 @@ pub fn contradictions(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result
         ));
     }
     Ok(found)
+}
+
+/// Why the checkpoint's feedback has nothing that it could be held against.
+pub fn incomparable(checkpoint: &Checkpoint) -> Option<&'static str> {
+    if checkpoint.imported.is_some() {
+        return Some("Another program drew the feedback.");
+    }
+    if checkpoint.learner.is_empty() {
+        return Some("The rule has no feedback of its own.");
+    }
+    let learned = learned(checkpoint);
+    let all = checkpoint.learner.keys().all(|name| learned.contains(name));
+    all.then_some("What the rule owns is no longer what it began with: it learns.")
+}
+
+/// The names of what an update rule has moved, and of what follows that.
+fn learned(checkpoint: &Checkpoint) -> BTreeSet<String> {
+    let has_slots = |name: &String| checkpoint.slots.contains_key(name);
+    let own = layout(&checkpoint.config, checkpoint.data.classes).into_iter();
+    own.filter(|entry| has_slots(entry.average.as_ref().map_or(&entry.name, |a| &a.of)))
+        .map(|entry| entry.name)
+        .collect()
 }
 
 /// The matrices that are not as they were drawn, and whose place they have where another's.

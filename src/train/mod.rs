@@ -17,7 +17,7 @@ pub mod run_dir;
 mod session;
 pub mod update;
 
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, evaluate, evaluate_on};
 pub use metrics_file::Recovery;
 pub use optimizer::{Optimizer, learning_rate};
 pub use progress::Reporter;

@@ -1,6 +1,7 @@
 //! Evidence is checked before anything is judged, on checkpoints and on traces.
 
 use crate::common::Place;
+use fa_audit::train::checkpoint::{Checkpoint, pack, unpack};
 use serde_json::Value;
 
 const GOLDEN: [(&str, &[u8]); 2] = [
@@ -9,7 +10,11 @@ const GOLDEN: [(&str, &[u8]); 2] = [
 ];
 
 fn audit(place: &Place, file: &str) -> Value {
-    let outcome = place.done(&format!("diagnose {file} --json --quiet"));
+    audit_with(place, file, "")
+}
+
+fn audit_with(place: &Place, file: &str, flags: &str) -> Value {
+    let outcome = place.done(&format!("diagnose {file} {flags} --json --quiet"));
     serde_json::from_str(outcome.stdout.lines().next().expect("a line")).expect("JSON")
 }
 
@@ -65,17 +70,105 @@ fn the_golden_traces_are_not_accused() {
         innocent(&audit, name);
         assert_eq!(standing(&audit, "scale of the reference"), "holds", "{:?}", checks(&audit));
         assert_eq!(standing(&audit, "reference or credit"), "holds");
-        let reasons = audit["reasons"].to_string();
-        assert!(reasons.contains("The reference is unproved"), "{reasons}");
+        assert_eq!(standing(&audit, "proof of the reference"), "holds", "{:?}", checks(&audit));
+        assert!(!audit["reasons"].to_string().contains("unproved"), "{audit}");
+        let audit = audit_with(&place, name, "--controls");
+        innocent(&audit, name);
+        for check in ["random credit", "shuffled labels", "constant predictor"] {
+            assert_eq!(standing(&audit, check), "holds", "{:?}", checks(&audit));
+        }
+        assert_eq!(standing(&audit, "controls on the network"), "not checkable");
+    }
+}
+
+/// The golden recording of PyTorch without what its recorder proved.
+fn unproved() -> Vec<u8> {
+    let bytes = GOLDEN[0].1;
+    let (length, rest) = bytes.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().expect("eight bytes")) as usize;
+    let mut header: Value = serde_json::from_slice(&rest[..length]).expect("a header");
+    let said = header["__metadata__"].as_object_mut().expect("metadata");
+    for key in ["reference_proved", "reference_check"] {
+        said.remove(key).expect("the recorder proves its reference");
+    }
+    let header = serde_json::to_vec(&header).expect("JSON");
+    [&(header.len() as u64).to_le_bytes()[..], &header, &rest[length..]].concat()
+}
+
+#[test]
+fn a_reference_without_its_recorders_proof_is_said_to_be_unproved() {
+    let place = Place::new();
+    place.write("unproved.safetensors", unproved());
+    let audit = audit(&place, "unproved.safetensors");
+    innocent(&audit, "unproved");
+    assert_eq!(standing(&audit, "proof of the reference"), "not checkable");
+    let reasons = audit["reasons"].to_string();
+    assert!(reasons.contains("The reference is unproved"), "{reasons}");
+}
+
+#[test]
+fn every_format_shows_the_controls_of_the_harness_and_a_trained_twin_comes_first() {
+    let place = Place::new();
+    for method in ["dfa", "frozen"] {
+        let set = "--set control_samples=64 --set perturbation_directions=2 --set null_draws=2";
+        place.done(&format!(
+            "train --config small.toml --method {method} {set} --out runs/{method}"
+        ));
+    }
+    let shown = place.done("diagnose runs/dfa --controls").stdout;
+    assert!(shown.contains("checks hold"), "{shown}");
+    let verdict = place.json("runs/dfa/verdict.json");
+    innocent(&verdict, "dfa");
+    let harness = [
+        "zero credit",
+        "constant predictor",
+        "shuffled labels",
+        "evaluation mode",
+        "depth utility against itself",
+        "the twin is another network",
+        "frozen blocks",
+        "random credit",
+        "the run's own record",
+        "the run's own feedback",
+        "ceiling",
+    ];
+    for check in harness {
+        assert_eq!(standing(&verdict, check), "holds", "{:?}", checks(&verdict));
+    }
+    for format in ["md", "html"] {
+        let page = place.done(&format!("report runs/dfa --format {format}")).stdout;
+        assert!(page.contains("zero credit") && page.contains("evaluation mode"), "{format}");
+    }
+
+    let path = place.path("runs/frozen/checkpoint.mpk");
+    let mut twin = Checkpoint::load(&path).expect("a checkpoint");
+    let mut network = unpack(&twin.network).expect("tensors");
+    let run = Checkpoint::load(&place.path("runs/dfa/checkpoint.mpk")).expect("a checkpoint");
+    let trained = unpack(&run.network).expect("tensors");
+    network.extend(trained.into_iter().filter(|(name, _)| name.starts_with("blocks.")));
+    twin.network = pack(&network);
+    twin.save(&path).expect("written");
+    // Also without controls: this needs no more than the files.
+    let shown = place.done("diagnose runs/dfa").stdout;
+    let words = "The blocks of the frozen twin are not frozen";
+    let verdict = place.json("runs/dfa/verdict.json");
+    assert!(
+        verdict["reasons"][0].as_str().is_some_and(|said| said.starts_with(words)),
+        "{verdict}"
+    );
+    assert_eq!(verdict["diagnostics"]["depth_utility"]["status"], "not evaluated");
+    assert!(shown.contains("The blocks of the frozen twin"), "{shown}");
+    for format in ["md", "html", "json"] {
+        let page = place.done(&format!("report runs/dfa --format {format}")).stdout;
+        assert!(page.contains(words), "{format}");
     }
 }
 
 #[test]
 fn the_terminal_names_what_was_checked() {
     let place = Place::new();
-    let (name, bytes) = GOLDEN[0];
-    place.write(name, bytes);
-    let shown = place.done(&format!("diagnose {name}")).stdout;
+    place.write("unproved.safetensors", unproved());
+    let shown = place.done("diagnose unproved.safetensors").stdout;
     for words in ["Evidence\n", "checks hold", "proof of the reference, not checkable", "global"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
