@@ -9,7 +9,7 @@ mod validate;
 mod words;
 
 pub use keys::Config;
-pub use resolve::{Layer, nearest_key, resolve};
+pub use resolve::{Layer, nearest_key, refuse_idle_keys, resolve, without_idle_keys};
 pub use words::{
     Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
     MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
