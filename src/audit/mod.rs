@@ -59,6 +59,11 @@ impl Auditor {
         Self { options, ..Self::default() }
     }
 
+    /// From here on with this frozen twin, or the one beside the run, and with controls or without.
+    pub fn turn_to(&mut self, frozen: Option<PathBuf>, controls: bool) {
+        (self.options.frozen, self.options.controls) = (frozen, controls);
+    }
+
     /// Audits the trace or, where its name has no trace's ending, the checkpoint at `path`.
     ///
     /// # Errors
