@@ -30,9 +30,16 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 /// # Errors
 /// What `work` returns, or a panic.
 pub fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    survived(work).unwrap_or_else(|said| {
-        Err(anyhow!("a defect of fa-audit {}, please report it: {said}", env!("CARGO_PKG_VERSION")))
-    })
+    survived(work).unwrap_or_else(|said| Err(of_panic(&said)))
+}
+
+fn of_panic(said: &str) -> anyhow::Error {
+    // The one panic of the standard library that is no defect: libraries list directories, too, such
+    // as the system's own on the processor's caches.
+    if said.starts_with("unexpected error during closedir") {
+        return anyhow!("the system failed: {said}");
+    }
+    anyhow!("a defect of fa-audit {}, please report it: {said}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Panics in order: what a scope or a lock says of the first comes after it.
@@ -85,6 +92,13 @@ mod tests {
         let place = format!("the cat sat on it (at {}:{line}:", file!());
         assert!(said.contains(&place), "{said}");
         assert!(said.contains("a defect of fa-audit") && said.contains("; then "), "{said}");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_closed_is_no_defect() {
+        let failure = caught(|| -> Result<()> { panic!("unexpected error during closedir: EIO") });
+        let said = failure.unwrap_err().to_string();
+        assert!(said.starts_with("the system failed: unexpected error during closedir: EIO"));
     }
 
     #[test]

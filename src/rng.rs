@@ -14,7 +14,8 @@ pub type Stream = ChaCha8Rng;
 ///
 /// The generator's key is SHA-256 of `"fa-audit/rng/1"`, the seed (little endian) and the name.
 /// Names in use: `init/<parameter>`, `feedback/<matrix>`, `order/<epoch>`,
-/// `augmentation/<epoch>/<batch>`, `labels/<epoch>/<batch>`, `synthetic/<part>`,
+/// `augmentation/<epoch>/<batch>`, `labels/<epoch>/<batch>`, `auxiliary/<parameter>`,
+/// `auxiliary/<epoch>/<batch>/<what>`, `synthetic/<part>`,
 /// `control/<control>/…`.
 pub fn stream(seed: u64, name: &str) -> Stream {
     let key = Sha256::new()

@@ -6,8 +6,8 @@
 //! it.
 
 /// The rules that train a network: `Variant = "word": family in file`, the file in `src/learn`, where
-/// the type of the variant's name implements `Rule` and the trait of its family, `LocalRule` or
-/// `ExactRule`.
+/// the type of the variant's name implements `Rule` and the trait of its family, `LocalRule`,
+/// `ExactRule` or `TwoPhaseRule`.
 macro_rules! rules {
     ($make:ident) => {
         $make! {
@@ -19,6 +19,10 @@ macro_rules! rules {
             Dfa = "dfa": local in dfa,
             /// Direct random target projection (Frenkel, Lefebvre & Bol 2021).
             Drtp = "drtp": local in drtp,
+            /// State Bridge (protocol §2.3, §14).
+            StateBridge = "state-bridge": local in state_bridge,
+            /// Credit Bridge (protocol §2.4, §14).
+            CreditBridge = "credit-bridge": local in credit_bridge,
             /// Layer-wise feedback alignment (Lillicrap et al. 2016; protocol §11).
             LayerFa = "layer-fa": exact in layer_fa,
             /// Uniform sign-symmetry (Liao, Leibo & Poggio 2016; protocol §11).
@@ -29,6 +33,8 @@ macro_rules! rules {
             Frsf = "frsf": exact in sign_symmetry,
             /// Kolen–Pollack learning (Akrout et al. 2019; protocol §11).
             KolenPollack = "kolen-pollack": exact in kolen_pollack,
+            /// Equilibrium propagation (Scellier & Bengio 2017; protocol §2.5).
+            Ep = "ep": two_phase in ep,
         }
     };
 }
@@ -42,6 +48,12 @@ macro_rules! networks {
             ResMlp = "resmlp" in resmlp,
             /// Small vision transformer (protocol §3.1).
             VitMini = "vit-mini" in vit_mini,
+            /// Plain multilayer perceptron.
+            Mlp = "mlp" in mlp,
+            /// Residual network of one map a block, for the teacher–student task (protocol §3.4).
+            Student = "student" in student,
+            /// Fixed linear system, for the toy task (protocol §3.5, §14).
+            Lq = "lq" in lq,
         }
     };
 }

@@ -85,7 +85,7 @@ pub fn random(train: usize, test: usize) -> Dataset {
         stream.fill_bytes(&mut images);
         stream.fill_bytes(&mut labels);
         labels.iter_mut().for_each(|label| *label %= 10);
-        Split { images, labels }
+        Split { images, labels, ..Split::default() }
     };
     let kind = DatasetKind::Cifar10;
     let provenance = DataProvenance {

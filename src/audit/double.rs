@@ -11,14 +11,14 @@ use crate::diagnostics::nudging::NudgedLosses;
 use crate::diagnostics::perturbation::PerturbationPairs;
 use crate::learn::{Gradients, Learner, Own, Settings, Trainee, Turn, forward_and_back};
 use crate::model::{
-    Change, NamedTensors, Net, Network, Part, Pass, batch_tensors, export, map_named,
+    Change, NamedTensors, Net, Network, Part, Pass, Target, batch_tensors, export, map_named,
 };
 use crate::probe::{evaluation_batch, select};
 use crate::train::checkpoint::Checkpoint;
 use anyhow::Result;
 use burn::module::{AutodiffModule, Module};
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 use std::collections::BTreeMap;
 
 /// What a checkpoint and its data show in double precision.
@@ -54,8 +54,8 @@ impl Task for InDouble<'_> {
         let objective = trainee.learner.settings().objective;
         let shadow = |k: usize| {
             let batch = evaluation_batch(config, data, k);
-            let (images, labels) = batch_tensors::<B>(batch, &device);
-            let reference = forward_and_back(&frozen, trainee.pass(), objective, images, labels);
+            let (images, target) = batch_tensors::<B>(batch, &device);
+            let reference = forward_and_back(&frozen, trainee.pass(), objective, images, target);
             let host = |g| to_f64(select(g, config.measure));
             reference.gradient.into_iter().map(host).collect()
         };
@@ -63,8 +63,8 @@ impl Task for InDouble<'_> {
 
         let rerun = Rerun::new(&trainee, config, data, &device);
         let samples = rerun.samples();
-        let (images, labels) = batch_tensors::<B>(data.test_batch(0..samples), &device);
-        let steps = descent(&trainee, config, images, labels);
+        let (images, target) = batch_tensors::<B>(data.test_batch(0..samples), &device);
+        let steps = descent(&trainee, config, images, target);
         let (directions, epsilon) = (config.perturbation_directions, config.perturbation_epsilon);
         Ok(Doubles {
             gradient,
@@ -83,20 +83,20 @@ pub fn descent<B: Differentiable>(
     trainee: &Trainee<B>,
     config: &Config,
     images: Tensor<B, 2>,
-    labels: Tensor<B, 1, Int>,
+    target: Target<B>,
 ) -> Vec<BlockSteps> {
     let net = trainee.net();
     let turn = Turn::measuring(config.seed);
-    let method = trainee.learn(images.clone(), labels.clone(), turn).network;
+    let method = trainee.learn(images.clone(), target.clone(), turn).network;
     let without_penalty = Settings { penalty: 0.0, ..*trainee.learner.settings() };
     let bp = Learner::new(Base::Bp, without_penalty, Own::none());
-    let exact = bp.learn(net, &trainee.buffers, images.clone(), labels.clone(), turn).network;
-    let (images, labels) = (images.inner(), labels.inner());
+    let exact = bp.learn(net, &trainee.buffers, images.clone(), target.clone(), turn).network;
+    let (images, target) = (images.inner(), target.inner());
     let loss = |net: &Net<B::InnerBackend>| -> f64 {
         let pass = &mut Pass::eval(&trainee.buffers);
         let hidden = net.embed(images.clone(), pass);
         let outputs = net.outputs_from(0, hidden, pass);
-        scalar(without_penalty.objective.mean_loss(outputs, labels.clone()))
+        scalar(without_penalty.objective.mean_loss(outputs, target.clone()))
     };
     let inner = net.valid();
     let before = loss(&inner);

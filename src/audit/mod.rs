@@ -17,8 +17,9 @@ use crate::evidence::{Checked, Part, Statement, examine, feedback};
 use crate::failure::usage;
 use crate::files::{absolute, entries};
 use crate::foreign;
-use crate::model::NamedTensors;
-use crate::probe::probe;
+use crate::learn::FEEDBACK;
+use crate::model::{NamedTensors, batch_tensors};
+use crate::probe::{evaluation_batch, probe};
 use crate::shown;
 use crate::trace::file::Format;
 use crate::trace::{LayerTrace, Matrix};
@@ -27,7 +28,9 @@ use crate::train::evaluate;
 use crate::train::identity::contradictions;
 use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
+use crate::words::short;
 use anyhow::{Context, Result, ensure};
+use burn::module::Module;
 use burn::tensor::TensorData;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -78,7 +81,7 @@ impl Auditor {
         let data = self.dataset(&checkpoint).with_context(|| path.display().to_string())?;
         let controls = self.options.controls && !config.is_baseline();
         let task = Measurement { checkpoint: &checkpoint, data: &data, controls };
-        let Measured { trace, accuracy, controls } =
+        let Measured { trace, accuracy, controls, growth_of_force } =
             backend::run(config, task).with_context(|| path.display().to_string())?;
         self.accuracies.insert(path.to_path_buf(), accuracy);
         let frozen = self.frozen_twin(path, &checkpoint)?;
@@ -93,6 +96,7 @@ impl Auditor {
         let mut evidence = examine(&trace, &statement(&checkpoint, accuracy));
         evidence.checks.push(feedback_of(&checkpoint)?);
         evidence.checks.extend(foreign_feedback(&checkpoint, recorded)?);
+        evidence.checks.extend(growth_of_force.map(|growth| settled(config, growth)));
         evidence.checks.sort_by_key(|checked| checked.standing);
         let subject = subject(&checkpoint, record.as_ref());
         Ok(judge(subject, evidence, &trace, Some(accuracy), frozen, &thresholds, controls))
@@ -248,6 +252,8 @@ fn feedback_of(checkpoint: &Checkpoint) -> Result<Checked> {
         true => named(&unpack(&checkpoint.learner)?),
         false => Vec::new(),
     };
+    // Not the maps of an auxiliary network, which learn and are averaged.
+    let own: Vec<_> = own.into_iter().filter(|m| m.name.starts_with(FEEDBACK)).collect();
     Ok(feedback::feedback(&own, &weights))
 }
 
@@ -262,6 +268,27 @@ fn foreign_feedback(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result<O
         );
         Checked::contradicted("the run's own feedback", &[Part::Cosine, Part::Null], finding)
     }))
+}
+
+/// Whether the states from which the credit is read have settled: `growth` is the factor by which the
+/// force on them grew.
+fn settled(config: &Config, growth: f64) -> Checked {
+    const CHECK: &str = "settled states";
+    let steps = config.ep_steps;
+    if growth <= 1.0 {
+        let share = short(growth);
+        let finding = format!(
+            "The force on nudged states falls to {share} of what it was within {steps} steps."
+        );
+        return Checked::holds(CHECK, finding);
+    }
+    let finding = format!(
+        "Nudged states do not settle: the force on them grows {}-fold in {steps} steps of {}. The credit is \
+         that of a relaxation that diverges; a smaller ep_step_size lets it settle.",
+        short(growth),
+        config.ep_step_size
+    );
+    Checked::contradicted(CHECK, &[Part::Cosine], finding)
 }
 
 /// A finished frozen run that matches `config` in the directories beside the run of `path`.
@@ -316,6 +343,8 @@ struct Measured {
     trace: LayerTrace,
     accuracy: f64,
     controls: Option<Controls>,
+    /// Under a rule that relaxes states.
+    growth_of_force: Option<f64>,
 }
 
 impl Task for Measurement<'_> {
@@ -340,7 +369,11 @@ impl Task for Measurement<'_> {
             None
         };
         let accuracy = evaluate(&trainee, data, &device).accuracy;
-        Ok(Measured { trace: probe.trace, accuracy, controls })
+        let net = trainee.net().clone().no_grad();
+        let (images, labels) = batch_tensors::<B>(evaluation_batch(config, data, 0), &device);
+        let growth_of_force =
+            trainee.learner.growth_of_force(&net, &trainee.buffers, images, labels);
+        Ok(Measured { trace: probe.trace, accuracy, controls, growth_of_force })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::backend::{Differentiable, float_tensor};
 use crate::config::{Config, Measure, Objective};
-use crate::data::Dataset;
+use crate::data::{Batch, Dataset};
 use crate::diagnostics::nudging::NudgedLosses;
 use crate::diagnostics::perturbation::PerturbationPairs;
 use crate::learn::Trainee;
@@ -26,7 +26,7 @@ pub struct Rerun<B: Differentiable> {
     /// Credit and reference gradient at h_0 … h_L, each [N, d].
     credit: Vec<Matrix>,
     gradient: Vec<Matrix>,
-    labels: Vec<u32>,
+    batch: Batch,
     /// The loss of each sample.
     losses: Vec<f64>,
     measure: Measure,
@@ -39,23 +39,22 @@ impl<B: Differentiable> Rerun<B> {
     pub fn new(trainee: &Trainee<B>, config: &Config, data: &Dataset, device: &B::Device) -> Self {
         let samples = config.control_samples.min(data.test.len());
         let batch = data.test_batch(0..samples);
-        let labels = batch.labels.clone();
         let net = trainee.net();
         let Probed { states, trace, .. } =
-            probe_batch(trainee, &net.clone().no_grad(), config, batch, device);
+            probe_batch(trainee, &net.clone().no_grad(), config, batch.clone(), device);
         let measure = config.measure;
         let (net, buffers) = (net.valid(), trainee.buffers.clone());
         let objective = trainee.learner.settings().objective;
         let outputs = net.outputs_from(0, states[0].clone(), &mut Pass::eval(&buffers));
         Self {
-            losses: objective.losses(outputs, &labels),
+            losses: objective.losses(outputs, batch.wanted()),
             net,
             buffers,
             objective,
             hidden: states,
             credit: trace.credit.unwrap_or_default(),
             gradient: trace.gradient.unwrap_or_default(),
-            labels,
+            batch,
             measure,
             seed: config.seed,
             device: device.clone(),
@@ -64,7 +63,7 @@ impl<B: Differentiable> Rerun<B> {
 
     /// N
     pub fn samples(&self) -> usize {
-        self.labels.len()
+        self.batch.len()
     }
 
     /// CE(h_l + εv) − CE(h_l) at every layer, for `directions` directions v of length one for each
@@ -113,7 +112,7 @@ impl<B: Differentiable> Rerun<B> {
         let moved = float_tensor(TensorData::new::<f64, _>(moved, shape), &self.device);
         let hidden = shifted(self.hidden[l].clone(), moved, self.measure);
         let outputs = self.net.outputs_from(l, hidden, &mut Pass::eval(&self.buffers));
-        self.objective.losses(outputs, &self.labels)
+        self.objective.losses(outputs, self.batch.wanted())
     }
 
     /// One Gaussian direction of length one for each sample at layer `l`: [N, d].

@@ -1,23 +1,79 @@
 //! What of the processor decides a run's bits: sums are taken in other orders, and with or without
 //! fused multiply-adds, by kernels for other instruction sets.
 
-/// The architecture, the kernels that our own loops run on it, and the instruction sets from which the
-/// libraries choose theirs, such as `x86_64, kernels V3: avx avx2 fma`.
+use crate::failure::usage;
+use anyhow::Result;
+use std::ffi::OsStr;
+use std::sync::OnceLock;
+
+/// The variable of the environment by which a run's products keep to an instruction set that other
+/// machines have, too.
+pub const PIN: &str = "FA_AUDIT_INSTRUCTION_SET";
+
+/// The instruction sets for which there are kernels of matrix products, which are what sums in an order
+/// of its own on each: our other loops do not (`kernels/flex/rows.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What every processor of the architecture has.
+    Baseline,
+    Avx2,
+    Avx512,
+}
+
+impl Level {
+    /// Those that can be named.
+    const NAMED: [(&'static str, Self); 2] = [("avx2", Self::Avx2), ("avx512", Self::Avx512)];
+
+    fn word(self) -> &'static str {
+        Self::NAMED.iter().find(|(_, level)| *level == self).map_or("baseline", |(word, _)| word)
+    }
+
+    /// The highest of this processor.
+    fn native() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") {
+            return Self::Avx512;
+        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return Self::Avx2;
+        }
+        Self::Baseline
+    }
+}
+
+static PINNED: OnceLock<Level> = OnceLock::new();
+
+/// That of this program's products.
+pub fn level() -> Level {
+    PINNED.get().copied().unwrap_or_else(Level::native)
+}
+
+/// Keeps the products of this program to the level that `word`, the value of [`PIN`], names. Before the
+/// first product.
+///
+/// # Errors
+/// Usage: no such level, or not on this processor.
+pub fn pin(word: &OsStr) -> Result<()> {
+    let words: Vec<&str> = Level::NAMED.iter().map(|(word, _)| *word).collect();
+    let named = Level::NAMED.iter().find(|(known, _)| word == *known);
+    let Some((word, wanted)) = named else {
+        let word = word.to_string_lossy();
+        return Err(usage(format!("{PIN}: `{word}` is none of {}", words.join(", "))));
+    };
+    let native = Level::native();
+    if *wanted > native {
+        let own = native.word();
+        return Err(usage(format!("{PIN}: this processor has no {word}, its own is {own}")));
+    }
+    PINNED.get_or_init(|| *wanted);
+    Ok(())
+}
+
+/// The architecture, the level of the products, and the instruction sets from which the libraries choose
+/// theirs, such as `x86_64, products avx2: avx avx2 fma`.
 pub fn instruction_sets() -> String {
-    format!("{}{}: {}", std::env::consts::ARCH, kernels(), detected().join(" "))
-}
-
-#[cfg(feature = "flex")]
-fn kernels() -> String {
-    // `V3(…)`: the name of the level, without its proof.
-    let level = format!("{:?}", pulp::Arch::new());
-    let name: String = level.chars().take_while(char::is_ascii_alphanumeric).collect();
-    format!(", kernels {name}")
-}
-
-#[cfg(not(feature = "flex"))]
-fn kernels() -> String {
-    String::new()
+    let pinned = if PINNED.get().is_some() { " (pinned)" } else { "" };
+    let level = level().word();
+    format!("{}, products {level}{pinned}: {}", std::env::consts::ARCH, detected().join(" "))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -60,16 +116,19 @@ mod tests {
         let text = instruction_sets();
         assert!(text.starts_with(std::env::consts::ARCH), "{text}");
         assert_eq!(text, instruction_sets());
-        #[cfg(all(feature = "flex", target_arch = "x86_64"))]
-        {
-            let wide = text.contains("avx512f");
-            let fused = text.contains("avx2") && text.contains("fma");
-            let level = match (wide, fused) {
-                (true, _) => "kernels V4",
-                (false, true) => "kernels V3",
-                (false, false) => "kernels Scalar",
-            };
-            assert!(text.contains(level), "{text}");
-        }
+        let wide = text.contains("avx512f");
+        let fused = text.contains("avx2") && text.contains("fma");
+        let level = match (wide, fused) {
+            (true, _) => "products avx512:",
+            (false, true) => "products avx2:",
+            (false, false) => "products baseline:",
+        };
+        assert!(text.contains(level), "{text}");
+    }
+
+    #[test]
+    fn a_level_that_nobody_knows_is_refused() {
+        let error = pin(OsStr::new("mmx")).unwrap_err().to_string();
+        assert_eq!(error, "FA_AUDIT_INSTRUCTION_SET: `mmx` is none of avx2, avx512");
     }
 }

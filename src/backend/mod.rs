@@ -9,7 +9,7 @@ mod settings;
 #[cfg(feature = "cuda")]
 mod tf32;
 
-pub use machine::instruction_sets;
+pub use machine::{PIN, instruction_sets, pin};
 
 pub use kernels::{
     AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift, Shared,

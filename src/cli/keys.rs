@@ -53,17 +53,19 @@ mod tests {
     #[test]
     fn a_key_is_listed_with_its_meaning_its_defaults_and_its_range() {
         let width = entry(key("width").expect("a key"));
-        let wanted = "width\n    Width d of the hidden states (published: 256, vit-mini 128).\n    \
-                      default  256 (resmlp), 128 (vit-mini)\n    \
+        let wanted = "width\n    Width d of the hidden states (published: 256, vit-mini and student 128, lq 64).\n    \
+                      default  256 (resmlp, mlp), 128 (vit-mini, student), 64 (lq)\n    \
                       values   a whole number from 1 to 65536\n";
         assert_eq!(width, wanted);
         let augment = entry(key("augment").expect("a key"));
         assert!(
-            augment.contains("default  false (synthetic), true (cifar10, cifar100)\n"),
+            augment.contains(
+                "default  false (synthetic, toy-lq, student), true (cifar10, cifar100)\n"
+            ),
             "{augment}"
         );
-        let schedule = entry(key("schedule").expect("a key"));
-        assert!(schedule.ends_with("default  cosine\n    values   cosine, constant\n"));
+        let optimizer = entry(key("optimizer").expect("a key"));
+        assert!(optimizer.ends_with("default  adamw\n    values   adamw, sgd, muon\n"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod results;
 mod train;
 mod verify;
 
-use crate::backend::keep_to_defaults;
+use crate::backend::{self, keep_to_defaults};
 use crate::failure::{self, Usage};
 use crate::message::tell;
 use crate::shown;
@@ -114,6 +114,9 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<u8> {
     outlive_limits()?;
     keep_to_defaults();
+    if let Some(level) = std::env::var_os(backend::PIN) {
+        backend::pin(&level)?;
+    }
     match cli.command {
         Command::Train(args) => train::run(args, cli.show),
         Command::Diagnose(args) => diagnose::run(args, cli.show),

@@ -11,10 +11,12 @@ mod words;
 pub use keys::Config;
 pub use resolve::{Layer, nearest_key, refuse_idle_keys, resolve, without_idle_keys};
 pub use words::{
-    Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
-    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
+    Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
+    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, MatmulPrecision,
+    Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Schedule,
 };
 
+use crate::data::TeacherShape;
 use anyhow::{Result, anyhow};
 use keys::{KEYS, Key, Label, Role, Value};
 use serde::ser::SerializeMap;
@@ -42,12 +44,13 @@ impl Config {
         validate::validate(self).map_err(|e| anyhow!("{}: {}", e.key, e.problem))
     }
 
-    /// The synthetic data of this run.
+    /// The data of this run, where they are made in memory.
     pub fn synthetic(&self) -> crate::data::SyntheticSpec {
         crate::data::SyntheticSpec {
             seed: self.data_seed,
             train: self.train_samples,
             test: self.test_samples,
+            teacher: TeacherShape { alpha: self.alpha, depth: self.teacher_depth },
         }
     }
 
@@ -59,6 +62,11 @@ impl Config {
     /// The rule that forms the credit.
     pub fn rule(&self) -> Base {
         self.method.rule().unwrap_or(self.base)
+    }
+
+    /// Epochs, the first ones, that Credit Bridge trains by DFA.
+    pub fn warm_up_epochs(&self) -> usize {
+        (self.warm_up * self.epochs as f64).round() as usize
     }
 
     /// Whether this run is itself a baseline that others are compared with.

@@ -72,6 +72,13 @@ macro_rules! methods {
             }
         }
 
+        impl Base {
+            /// Whether its credits come from an auxiliary network that learns beside the network.
+            pub fn has_auxiliary(self) -> bool {
+                matches!(self, Self::StateBridge | Self::CreditBridge)
+            }
+        }
+
         impl Method {
             /// The rule that this method is; `None` for one that builds on a `base`.
             pub fn rule(self) -> Option<Base> {
@@ -96,6 +103,31 @@ macro_rules! architectures {
 networks!(architectures);
 
 words! {
+    /// What follows a map of a plain network.
+    #[derive(Default)]
+    Activation {
+        #[default]
+        Relu = "relu",
+        Tanh = "tanh",
+        /// Exact.
+        Gelu = "gelu",
+    }
+}
+
+words! {
+    /// What normalises the hidden activity of a plain network.
+    #[derive(Default)]
+    ActivityNorm {
+        #[default]
+        None = "none",
+        /// LayerNorm over the features of each sample.
+        Layer = "layer",
+        /// RMSNorm, likewise.
+        Rms = "rms",
+    }
+}
+
+words! {
     /// How a credit is scaled before it trains a block.
     Normalise {
         /// ã = a / (RMS(a) + ε) for each sample, over its d features (protocol §2).
@@ -108,6 +140,66 @@ words! {
 words! {
     /// The distribution of the feedback matrices' entries; both have unit variance before scaling.
     FeedbackDistribution { Normal = "normal", Uniform = "uniform" }
+}
+
+words! {
+    /// What an auxiliary network learns. All but the first are twins, which show what a network that
+    /// learns gives without what it should learn; the published ones' exact forms are not known.
+    #[derive(Default)]
+    Auxiliary {
+        /// Its targets.
+        #[default]
+        Learned = "learned",
+        /// Each sample the targets of another one of its batch, by a permutation that is drawn anew for
+        /// every batch and keeps none in its place.
+        Shuffled = "shuffled",
+        /// Normal numbers of the targets' root mean square, drawn anew for every batch.
+        Random = "random",
+        /// Zero.
+        ZeroTarget = "zero-target",
+        /// Nothing: it stays as drawn.
+        Untrained = "untrained",
+    }
+}
+
+words! {
+    /// What an auxiliary network is told of a sample beside h_l and l.
+    #[derive(Default)]
+    Code {
+        /// e, the error at the outputs.
+        #[default]
+        Error = "error",
+        /// Zeros in its place.
+        Zero = "zero",
+        /// δ_L = ∂(the sample's loss)/∂h_L.
+        Delta = "delta",
+    }
+}
+
+words! {
+    /// What the predictor of State Bridge puts out.
+    #[derive(Default)]
+    PredictorOutput {
+        /// ĥ_L itself.
+        #[default]
+        Direct = "direct",
+        /// ĥ_L − h_l.
+        Residual = "residual",
+    }
+}
+
+words! {
+    /// What holds Credit Bridge's ∇V at h_L against δ_L, on the batch's samples i.
+    #[derive(Default)]
+    GradientMatching {
+        /// mean_i ‖∇V − δ‖².
+        Absolute = "absolute",
+        /// Σ_i ‖∇V − δ‖² / Σ_i ‖δ‖².
+        #[default]
+        Relative = "relative",
+        /// mean_i (1 − cos(∇V, δ)).
+        Cosine = "cosine",
+    }
 }
 
 words! {
@@ -135,6 +227,30 @@ words! {
 words! {
     /// Where norms and cosines are taken (networks with tokens).
     Measure { Cls = "cls", Mean = "mean" }
+}
+
+words! {
+    /// The nudged states of equilibrium propagation.
+    #[derive(Default)]
+    EpPhases {
+        /// One, nudged by β, against the free state.
+        #[default]
+        OneSided = "one-sided",
+        /// Two, nudged by β and by −β, against each other (Laborieux et al. 2021).
+        Symmetric = "symmetric",
+    }
+}
+
+words! {
+    /// What is measured as the credit of equilibrium propagation.
+    #[derive(Default)]
+    EpCredit {
+        /// −(nudged h_l − free h_l)/β (published).
+        #[default]
+        Displacement = "displacement",
+        /// −r_{l−1}/β, what trains block l − 1: the gradient in the limit.
+        Residual = "residual",
+    }
 }
 
 words! {

@@ -10,25 +10,29 @@ use std::ops::Range;
 /// A batch on the host, ready for a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// `len() × PIXELS` normalised values: images one after the other, each three 32×32 planes.
-    pub pixels: Vec<f32>,
-    /// One class an image.
+    /// One sample after the other: vectors, or the normalised values of images, each three 32×32
+    /// planes.
+    pub inputs: Vec<f32>,
+    /// One class a sample.
     pub labels: Vec<u32>,
+    /// The outputs wanted of vectors; empty where samples are images.
+    pub targets: Vec<f32>,
 }
 
 impl Batch {
-    /// The number of images.
+    /// The number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no image in it.
+    /// Whether there is no sample in it.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
     fn with_capacity(n: usize) -> Self {
-        Self { pixels: Vec::with_capacity(n * PIXELS), labels: Vec::with_capacity(n) }
+        let inputs = Vec::with_capacity(n * PIXELS);
+        Self { inputs, labels: Vec::with_capacity(n), targets: Vec::new() }
     }
 }
 
@@ -47,12 +51,15 @@ impl Dataset {
         *Normaliser::new(self).tables()
     }
 
-    /// The training images at `indices`, normalised; with an `augmentation` stream also cropped
+    /// The training samples at `indices`, images normalised; with an `augmentation` stream also cropped
     /// and mirrored, three draws an image in the order of `indices`.
     ///
     /// # Panics
     /// If an index is not below `train.len()`.
     pub fn train_batch(&self, indices: &[u32], mut augmentation: Option<&mut Stream>) -> Batch {
+        if !self.kind.has_images() {
+            return self.vectors(&self.train, indices.iter().map(|&i| i as usize));
+        }
         let normaliser = Normaliser::new(self);
         let mut batch = Batch::with_capacity(indices.len());
         for &i in indices {
@@ -60,28 +67,43 @@ impl Dataset {
             match augmentation.as_deref_mut() {
                 Some(stream) => {
                     let how = Augmentation::draw(stream);
-                    normaliser.augmented(self.train.image(i), how, &mut batch.pixels);
+                    normaliser.augmented(self.train.image(i), how, &mut batch.inputs);
                 }
-                None => normaliser.plain(self.train.image(i), &mut batch.pixels),
+                None => normaliser.plain(self.train.image(i), &mut batch.inputs),
             }
             batch.labels.push(u32::from(self.train.labels[i]));
         }
         batch
     }
 
-    /// The test images of `range` in file order, normalised and nothing else. What of the range
+    /// The test samples of `range` in file order, images normalised and nothing else. What of the range
     /// lies beyond the split is left out, so the last batch may be short or empty.
     pub fn test_batch(&self, range: Range<usize>) -> Batch {
         let normaliser = Normaliser::new(self);
-        let Split { images, labels } = &self.test;
+        let Split { images, labels, .. } = &self.test;
         let end = range.end.min(labels.len());
         let start = range.start.min(end);
+        if !self.kind.has_images() {
+            return self.vectors(&self.test, start..end);
+        }
         let mut batch = Batch::with_capacity(end - start);
         for image in images[start * PIXELS..end * PIXELS].chunks_exact(PIXELS) {
-            normaliser.plain(image, &mut batch.pixels);
+            normaliser.plain(image, &mut batch.inputs);
         }
         batch.labels.extend(labels[start..end].iter().map(|&label| u32::from(label)));
         batch
+    }
+
+    /// The vectors of `split` at `indices`.
+    fn vectors(&self, split: &Split, indices: impl Iterator<Item = usize> + Clone) -> Batch {
+        let rows = |values: &[f32], width: usize| -> Vec<f32> {
+            indices.clone().flat_map(|i| &values[i * width..(i + 1) * width]).copied().collect()
+        };
+        Batch {
+            inputs: rows(&split.vectors.inputs, self.kind.inputs()),
+            targets: rows(&split.vectors.targets, self.kind.classes()),
+            labels: indices.clone().map(|i| u32::from(split.labels[i])).collect(),
+        }
     }
 }
 
@@ -124,7 +146,7 @@ mod tests {
                 },
             )
         };
-        assert_eq!(batch.pixels, expected(5).chain(expected(0)).collect::<Vec<f32>>());
+        assert_eq!(batch.inputs, expected(5).chain(expected(0)).collect::<Vec<f32>>());
         assert_eq!(batch.labels, [5, 0].map(|i| u32::from(data.train.labels[i])));
     }
 
@@ -134,10 +156,10 @@ mod tests {
         let indices = [1, 2, 3];
         let draw = |name| data.train_batch(&indices, Some(&mut stream(42, name)));
         assert_eq!(draw("augmentation/1/1"), draw("augmentation/1/1"));
-        assert_ne!(draw("augmentation/1/1").pixels, draw("augmentation/1/2").pixels);
+        assert_ne!(draw("augmentation/1/1").inputs, draw("augmentation/1/2").inputs);
         let plain = data.train_batch(&indices, None);
         assert_eq!(plain.labels, draw("augmentation/1/1").labels);
-        assert_eq!(plain.pixels.len(), draw("augmentation/1/1").pixels.len());
+        assert_eq!(plain.inputs.len(), draw("augmentation/1/1").inputs.len());
     }
 
     #[test]
@@ -145,8 +167,8 @@ mod tests {
         let data = small();
         let batches: Vec<Batch> = (0..7).step_by(3).map(|i| data.test_batch(i..i + 3)).collect();
         assert_eq!(batches.iter().map(Batch::len).collect::<Vec<_>>(), [3, 3, 1]);
-        let pixels: Vec<f32> = batches.into_iter().flat_map(|b| b.pixels).collect();
-        assert_eq!(pixels, data.test_batch(0..7).pixels);
+        let pixels: Vec<f32> = batches.into_iter().flat_map(|b| b.inputs).collect();
+        assert_eq!(pixels, data.test_batch(0..7).inputs);
         assert!(data.test_batch(7..9).is_empty());
         assert!(data.test_batch(20..30).is_empty());
     }

@@ -75,7 +75,7 @@ impl Layout {
         match kind {
             DatasetKind::Cifar10 => Ok(&CIFAR10),
             DatasetKind::Cifar100 => Ok(&CIFAR100),
-            DatasetKind::Synthetic => bail!("the synthetic data has no files"),
+            other => bail!("the {other} data has no files"),
         }
     }
 
@@ -275,7 +275,7 @@ impl Layout {
             }
             images.truncate(start + file.records * PIXELS);
         }
-        Ok(Split { images, labels })
+        Ok(Split { images, labels, ..Split::default() })
     }
 }
 

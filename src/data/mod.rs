@@ -1,5 +1,5 @@
-//! Datasets as host bytes. A dataset is two lists of 3×32×32 byte images with their labels, the
-//! constants that normalise them and a provenance that every artefact of a run repeats: a number
+//! Datasets on the host. A dataset is two lists of 3×32×32 byte images with their labels, or of
+//! vectors with the outputs wanted of them, the constants that normalise images and a provenance that every artefact of a run repeats: a number
 //! without the data it was measured on cannot be compared with a published one. Nothing here
 //! knows a device; batches are handed over as plain arrays.
 
@@ -7,7 +7,9 @@ mod augment;
 mod batches;
 mod cifar;
 mod official;
+mod student;
 mod synthetic;
+mod toy_lq;
 mod verify;
 
 use anyhow::{Result, bail};
@@ -20,6 +22,7 @@ use std::str::FromStr;
 pub use augment::Augmentation;
 pub(crate) use augment::PADDING;
 pub use batches::{Batch, epoch_order};
+pub use student::Shape as TeacherShape;
 pub use synthetic::SyntheticSpec;
 pub use verify::{FileCheck, Verification, verify};
 
@@ -41,11 +44,17 @@ pub enum DatasetKind {
     Cifar10,
     /// CIFAR-100 with its 100 fine labels (Krizhevsky, Nair and Hinton 2009).
     Cifar100,
+    /// Made in memory: vectors, and targets that have nothing to do with them (protocol §14).
+    #[serde(rename = "toy-lq")]
+    ToyLq,
+    /// Made in memory: vectors, and what a random teacher makes of them (protocol §3.4).
+    Student,
 }
 
 impl DatasetKind {
     /// Every kind, in the order in which they are offered.
-    pub const ALL: [Self; 3] = [Self::Synthetic, Self::Cifar10, Self::Cifar100];
+    pub const ALL: [Self; 5] =
+        [Self::Synthetic, Self::Cifar10, Self::Cifar100, Self::ToyLq, Self::Student];
 
     /// The name in configurations, artefacts and on the command line.
     pub fn name(self) -> &'static str {
@@ -53,30 +62,58 @@ impl DatasetKind {
             Self::Synthetic => "synthetic",
             Self::Cifar10 => "cifar10",
             Self::Cifar100 => "cifar100",
+            Self::ToyLq => "toy-lq",
+            Self::Student => "student",
         }
     }
 
-    /// The number of classes.
+    /// The number of classes, or of outputs.
     pub fn classes(self) -> usize {
         match self {
-            Self::Synthetic | Self::Cifar10 => 10,
+            Self::Synthetic | Self::Cifar10 | Self::ToyLq | Self::Student => 10,
             Self::Cifar100 => 100,
+        }
+    }
+
+    /// Values of an input.
+    pub fn inputs(self) -> usize {
+        match self {
+            Self::Synthetic | Self::Cifar10 | Self::Cifar100 => PIXELS,
+            Self::ToyLq => toy_lq::INPUTS,
+            Self::Student => student::INPUTS,
+        }
+    }
+
+    /// Whether its samples are images of classes; else they are vectors with wanted outputs.
+    pub fn has_images(self) -> bool {
+        match self {
+            Self::Synthetic | Self::Cifar10 | Self::Cifar100 => true,
+            Self::ToyLq | Self::Student => false,
+        }
+    }
+
+    /// Whether it is made in memory, from a seed.
+    pub fn is_generated(self) -> bool {
+        match self {
+            Self::Synthetic | Self::ToyLq | Self::Student => true,
+            Self::Cifar10 | Self::Cifar100 => false,
         }
     }
 
     /// Whether a shifted or mirrored image keeps its label. A photograph does; a synthetic
     /// image is a sum of patterns at fixed places, so moving it changes what the teacher sees.
     pub fn augmentable(self) -> bool {
-        self != Self::Synthetic
+        !self.is_generated()
     }
 
     /// Mean of each channel, with pixels in 0…1. For CIFAR the published constants; for the
-    /// synthetic data the centre around which it is made.
+    /// synthetic data the centre around which it is made; vectors are taken as they are.
     pub fn mean(self) -> [f32; 3] {
         match self {
             Self::Synthetic => synthetic::MEAN,
             Self::Cifar10 => [0.4914, 0.4822, 0.4465],
             Self::Cifar100 => [0.5071, 0.4865, 0.4409],
+            Self::ToyLq | Self::Student => [0.0; 3],
         }
     }
 
@@ -86,6 +123,7 @@ impl DatasetKind {
             Self::Synthetic => synthetic::STD,
             Self::Cifar10 => [0.2470, 0.2435, 0.2616],
             Self::Cifar100 => [0.2673, 0.2564, 0.2762],
+            Self::ToyLq | Self::Student => [1.0; 3],
         }
     }
 }
@@ -108,22 +146,45 @@ impl FromStr for DatasetKind {
     }
 }
 
-/// Images and labels of one split, in the order of their files.
+/// The samples of one split, in the order of their files: images and labels, or vectors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Split {
     /// `len() × PIXELS` bytes; in each image the red, the green, then the blue plane, row by row.
     pub images: Vec<u8>,
-    /// One label an image, below the dataset's number of classes.
+    /// One label a sample, below the dataset's number of classes: of a vector the largest of its
+    /// wanted outputs.
     pub labels: Vec<u8>,
+    pub vectors: Vectors,
+}
+
+/// Vectors with the outputs wanted of them, one sample after the other; empty where samples are
+/// images.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Vectors {
+    pub inputs: Vec<f32>,
+    pub targets: Vec<f32>,
+}
+
+impl Vectors {
+    /// The label of each sample: the largest of its `outputs` targets.
+    fn labels(&self, outputs: usize) -> Vec<u8> {
+        let largest =
+            |row: &[f32]| (1..outputs).fold(0, |m, c| if row[c] > row[m] { c } else { m });
+        self.targets.chunks(outputs).map(|row| largest(row) as u8).collect()
+    }
+
+    fn into_split(self, outputs: usize) -> Split {
+        Split { images: Vec::new(), labels: self.labels(outputs), vectors: self }
+    }
 }
 
 impl Split {
-    /// The number of images.
+    /// The number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether the split holds no image.
+    /// Whether the split holds no sample.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -213,13 +274,14 @@ pub struct DataProvenance {
     /// The weakest statement over all its files.
     pub source: Source,
     /// SHA-256, in hexadecimal, over the training images, training labels, test images and test
-    /// labels in this order.
+    /// labels in this order; of vectors, over the little-endian bytes of inputs and targets of the
+    /// training and then of the test split.
     pub sha256: String,
-    /// Training images.
+    /// Training samples.
     pub train: usize,
-    /// Test images.
+    /// Test samples.
     pub test: usize,
-    /// Classes.
+    /// Classes, or outputs.
     pub classes: usize,
     /// The files it was read from; none for generated data.
     #[serde(default)]
@@ -268,15 +330,29 @@ pub struct Dataset {
 
 impl Dataset {
     fn new(kind: DatasetKind, train: Split, test: Split, files: Vec<FileRecord>) -> Self {
-        let source = match kind {
-            DatasetKind::Synthetic => Source::Generated,
-            _ => files.iter().map(|f| f.source).fold(Source::Official, Source::weaker),
+        let source = match kind.is_generated() {
+            true => Source::Generated,
+            false => files.iter().map(|f| f.source).fold(Source::Official, Source::weaker),
         };
-        let parts = [&train.images, &train.labels, &test.images, &test.labels];
+        let sha256 = match kind.has_images() {
+            true => {
+                let parts = [&train.images, &train.labels, &test.images, &test.labels];
+                sha256(parts.iter().map(|part| part.as_slice()))
+            }
+            false => {
+                let values = [&train, &test].map(|s| [&s.vectors.inputs, &s.vectors.targets]);
+                let bytes = values
+                    .concat()
+                    .into_iter()
+                    .map(|values| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+                let bytes: Vec<Vec<u8>> = bytes.collect();
+                sha256(bytes.iter().map(Vec::as_slice))
+            }
+        };
         let provenance = DataProvenance {
             name: kind.name().to_owned(),
             source,
-            sha256: sha256(parts.iter().map(|part| part.as_slice())),
+            sha256,
             train: train.len(),
             test: test.len(),
             classes: kind.classes(),
@@ -287,7 +363,7 @@ impl Dataset {
 }
 
 /// Loads a dataset: CIFAR from its binary files in `dir` (or in the folder inside `dir` that the
-/// official archive unpacks to), the synthetic data from its `synthetic` specification.
+/// official archive unpacks to), what is made in memory from its `synthetic` specification.
 ///
 /// # Errors
 /// One line that names the file, what was found, what was expected and where to get it: for a
@@ -296,6 +372,8 @@ impl Dataset {
 pub fn load(kind: DatasetKind, dir: Option<&Path>, synthetic: &SyntheticSpec) -> Result<Dataset> {
     match kind {
         DatasetKind::Synthetic => synthetic::generate(synthetic),
+        DatasetKind::ToyLq => toy_lq::generate(synthetic),
+        DatasetKind::Student => student::generate(synthetic),
         DatasetKind::Cifar10 | DatasetKind::Cifar100 => cifar::load(kind, dir),
     }
 }
@@ -323,7 +401,10 @@ mod tests {
             assert_eq!(kind.name().parse::<DatasetKind>().ok(), Some(kind));
         }
         let error = "mnist".parse::<DatasetKind>().unwrap_err().to_string();
-        assert_eq!(error, "unknown dataset 'mnist': one of synthetic, cifar10, cifar100");
+        assert_eq!(
+            error,
+            "unknown dataset 'mnist': one of synthetic, cifar10, cifar100, toy-lq, student"
+        );
     }
 
     #[test]

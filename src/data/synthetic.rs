@@ -25,7 +25,7 @@
 //! begins with the smaller one. The cosine and the normal draws use the platform's mathematics
 //! library, so another platform may differ in a rounded byte; the SHA-256 of the provenance says so.
 
-use super::{Dataset, DatasetKind, PIXELS, PLANE, SIDE, Split};
+use super::{Dataset, DatasetKind, PIXELS, PLANE, SIDE, Split, student};
 use crate::rng::{Stream, stream};
 use anyhow::{Result, bail};
 use rand::{Rng, RngExt};
@@ -56,23 +56,42 @@ pub(super) const STD: [f32; 3] = [0.157; 3];
 
 /// A split larger than this is a typing error: it would take more than 3 GB.
 const MOST_IMAGES: usize = 1_000_000;
+/// Likewise.
+const MOST_VECTORS: usize = 10_000_000;
 
-/// Which synthetic dataset to make. Its seed is apart from the run's seed: runs of several seeds
+/// Which dataset to make in memory. Its seed is apart from the run's seed: runs of several seeds
 /// share their data, as they do on CIFAR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SyntheticSpec {
-    /// Seed of the patterns, the teacher and the images.
+    /// Seed of teacher and samples.
     pub seed: u64,
-    /// Training images.
+    /// Training samples.
     pub train: usize,
-    /// Test images.
+    /// Test samples.
     pub test: usize,
+    /// student: α and depth of the teacher.
+    pub teacher: student::Shape,
 }
 
 impl Default for SyntheticSpec {
     fn default() -> Self {
-        Self { seed: 0, train: 10_000, test: 2_000 }
+        Self { seed: 0, train: 10_000, test: 2_000, teacher: student::Shape::default() }
+    }
+}
+
+impl SyntheticSpec {
+    pub(super) fn ensure_sizes(&self, kind: DatasetKind) -> Result<()> {
+        let (what, most) = match kind.has_images() {
+            true => ("images", MOST_IMAGES),
+            false => ("vectors", MOST_VECTORS),
+        };
+        for (key, n) in [("train", self.train), ("test", self.test)] {
+            if n == 0 || n > most {
+                bail!("{kind}.{key}: found {n} {what}, expected 1 to {most}");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -81,11 +100,7 @@ impl Default for SyntheticSpec {
 /// # Errors
 /// If a split would be empty or larger than a million images.
 pub(super) fn generate(spec: &SyntheticSpec) -> Result<Dataset> {
-    for (key, n) in [("train", spec.train), ("test", spec.test)] {
-        if n == 0 || n > MOST_IMAGES {
-            bail!("synthetic.{key}: found {n} images, expected 1 to {MOST_IMAGES}");
-        }
-    }
+    spec.ensure_sizes(DatasetKind::Synthetic)?;
     let task = Task::new(spec.seed);
     let (train, test) = (task.split("train", spec.train), task.split("test", spec.test));
     Ok(Dataset::new(DatasetKind::Synthetic, train, test, Vec::new()))
@@ -120,8 +135,7 @@ impl Task {
     fn split(&self, name: &str, n: usize) -> Split {
         let mut latents = stream(self.seed, &format!("synthetic/{name}/latents"));
         let mut noise = stream(self.seed, &format!("synthetic/{name}/noise"));
-        let mut split =
-            Split { images: Vec::with_capacity(n * PIXELS), labels: Vec::with_capacity(n) };
+        let mut split = Split { images: Vec::with_capacity(n * PIXELS), ..Split::default() };
         let mut levels = vec![0.0; PIXELS];
         let mut bytes = vec![0; 2 * PIXELS];
         for _ in 0..n {
@@ -265,7 +279,7 @@ mod tests {
     use super::*;
 
     fn spec(seed: u64, train: usize, test: usize) -> SyntheticSpec {
-        SyntheticSpec { seed, train, test }
+        SyntheticSpec { seed, train, test, ..SyntheticSpec::default() }
     }
 
     #[test]
@@ -317,9 +331,9 @@ mod tests {
     fn the_constants_standardise_the_images() {
         let data = generate(&spec(0, 300, 1)).unwrap();
         let batch = data.train_batch(&(0..300).collect::<Vec<u32>>(), None);
-        let n = batch.pixels.len() as f64;
-        let mean = batch.pixels.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
-        let square = batch.pixels.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / n;
+        let n = batch.inputs.len() as f64;
+        let mean = batch.inputs.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+        let square = batch.inputs.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / n;
         assert!(mean.abs() < 0.05, "{mean}");
         assert!((square.sqrt() - 1.0).abs() < 0.05, "{square}");
     }

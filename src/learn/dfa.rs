@@ -4,7 +4,7 @@
 //!
 //! the error not divided by the batch size. A measurement at h_L uses B_{L−1} again.
 
-use super::{Card, Credit, Entry, Given, Known, LocalRule, Own, Rule};
+use super::{Card, Credit, Entry, Given, Known, LocalRule, Own, Rule, Scene};
 use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::model::{Network, Outline};
@@ -33,11 +33,10 @@ impl LocalRule for Dfa {
     const DIRECT: bool = true;
 
     fn credit<B: Differentiable, N: Network<B>>(
-        _: &N,
+        scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
-        own: &Own<B::InnerBackend>,
     ) -> Credit<B::InnerBackend> {
-        credit(known.error.clone(), own, known.blocks)
+        credit(known.error.clone(), scene.own, known.blocks)
     }
 }
 

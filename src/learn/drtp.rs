@@ -5,7 +5,7 @@
 //! The sign is that of the error e = softmax(logits) − onehot(y) at its label, which it stands for:
 //! descent moves f_l against a_l. No credit depends on what the network puts out.
 
-use super::{Card, Credit, Entry, Given, Known, LocalRule, Own, Rule, dfa};
+use super::{Card, Credit, Entry, Given, Known, LocalRule, Rule, Scene, dfa};
 use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::model::{Network, Outline};
@@ -30,12 +30,10 @@ impl Rule for Drtp {
 
 impl LocalRule for Drtp {
     fn credit<B: Differentiable, N: Network<B>>(
-        _: &N,
+        scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
-        own: &Own<B::InnerBackend>,
     ) -> Credit<B::InnerBackend> {
-        let [_, classes] = known.error.dims();
-        let target = known.labels.clone().one_hot::<2>(classes).float().cast(known.error.dtype());
-        dfa::credit(target.neg(), own, known.blocks)
+        let target = known.target.as_outputs(&known.error);
+        dfa::credit(target.neg(), scene.own, known.blocks)
     }
 }

@@ -9,9 +9,9 @@
 use super::local::penalty;
 use super::{Gradients, Lesson, Own, Rule, Settings, Turn, lower};
 use crate::backend::Differentiable;
-use crate::model::{Network, Part, Pass, Transport, gradients, matrices};
+use crate::model::{Network, Part, Pass, Target, Transport, gradients, matrices};
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 
 /// What the file of a rule of this family implements.
 pub trait ExactRule: Rule {
@@ -77,7 +77,7 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     settings: &Settings,
     mut pass: Pass<B>,
     images: Tensor<B, 2>,
-    labels: Tensor<B, 1, Int>,
+    target: Target<B>,
 ) -> Lesson<B> {
     let through = &mut pass;
     let mut hidden = net.embed(images, through);
@@ -90,13 +90,14 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
         hidden = net.advance(l, hidden, branch, through);
     }
     let outputs = net.readout(hidden, through);
-    let loss = settings.objective.mean_loss(outputs.clone(), labels);
+    let loss = settings.objective.mean_loss(outputs.clone(), target);
     let total = penalties.into_iter().fold(loss.clone(), |sum, p| sum + p);
     let network = gradients(net, &total.backward());
     Lesson {
         loss: loss.inner(),
         outputs: outputs.inner(),
         own: (rule.learn)(&network),
+        force: Vec::new(),
         network,
         buffers: lower(pass.buffers),
     }

@@ -13,7 +13,7 @@
 //! from the credit one block above it.
 
 use super::own::EMBED;
-use super::{Card, Credit, Entry, Given, Known, LocalRule, Own, Rule};
+use super::{Card, Credit, Entry, Given, Known, LocalRule, Own, Rule, Scene};
 use crate::backend::Differentiable;
 use crate::config::{Config, EmbedSignal};
 use crate::model::{Network, Outline};
@@ -49,11 +49,10 @@ impl LocalRule for Fa {
     const NEEDS_TOP: bool = true;
 
     fn credit<B: Differentiable, N: Network<B>>(
-        _: &N,
+        scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
-        own: &Own<B::InnerBackend>,
     ) -> Credit<B::InnerBackend> {
-        credit(known.top.clone().expect("fa is given the readout's gradient"), own)
+        credit(known.top.clone().expect("fa is given the readout's gradient"), scene.own)
     }
 }
 

@@ -9,22 +9,58 @@
 //! ∂W = (Σ_t x_t)ᵀ ã needs one row a sample; and where ã = diag(s) e Bᵀ, it gets the two factors:
 //! (xᵀ diag(s) e) Bᵀ is an eighth of the work of xᵀ ã in the published residual MLP.
 
-use super::{Gradients, Lesson, Own, Rule, Settings, lower};
+use super::{BridgeSettings, Gradients, Lesson, Own, Rule, Settings, Turn, lift, lower};
 use crate::backend::{Affine, Differentiable, Kernels, Shared};
 use crate::config::{CreditTokens, EmbedSignal};
-use crate::model::{Ending, Network, Pass, gradients};
+use crate::model::{Buffers, Ending, Network, Pass, Target, gradients};
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor};
+
+/// Where a local rule works: what it may look at beside what a batch shows.
+pub struct Scene<'a, B: Differentiable, N> {
+    /// The network, for its readout.
+    pub net: &'a N,
+    /// The network's.
+    pub buffers: &'a Buffers<B::InnerBackend>,
+    pub own: &'a Own<B::InnerBackend>,
+    pub settings: &'a Settings,
+    /// The epoch that trains, or the newest that did where nothing trains: from 1 on, 0 before the first.
+    pub epoch: usize,
+    /// What is drawn anew for every batch is drawn by it.
+    pub turn: Turn,
+    /// Whether the credit is measured: only then a_L, which trains nothing, is asked for.
+    pub measures: bool,
+}
+
+impl<B: Differentiable, N: Network<B>> Scene<'_, B, N> {
+    /// How many of a_0 … a_L are asked for.
+    pub fn credited(&self, known: &Known<B::InnerBackend>) -> usize {
+        known.blocks + usize::from(self.measures)
+    }
+
+    /// # Panics
+    /// If the rule has no auxiliary network.
+    pub(super) fn bridge(&self) -> &BridgeSettings {
+        self.settings.bridge.as_ref().expect("a rule with an auxiliary network")
+    }
+
+    /// The network's outputs [n, classes] of rows [n, d] in the place of h_L.
+    pub fn readout(&self, top: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.net.readout(top.unsqueeze_dim(1), &mut Pass::eval(&lift(self.buffers)))
+    }
+}
 
 /// What one forward pass shows a local rule.
 pub struct Known<B: Backend> {
     /// Number of residual blocks L.
     pub blocks: usize,
+    /// [N, classes]
+    pub outputs: Tensor<B, 2>,
     /// e, the gradient of each sample's own loss at its outputs, not divided by the batch size:
     /// [N, classes].
     pub error: Tensor<B, 2>,
-    /// [N]
-    pub labels: Tensor<B, 1, Int>,
+    /// What the outputs are held against.
+    pub target: Target<B>,
     /// The readout's exact gradient ∂(mean loss)/∂h_L, for the rules that ask for it: [N, d].
     pub top: Option<Tensor<B, 2>>,
     /// h_0 … h_L, each [N, T, d], for the rules that ask for them; else empty.
@@ -34,7 +70,8 @@ pub struct Known<B: Backend> {
 /// The credits of one batch, before normalisation.
 pub struct Credit<B: Backend> {
     /// a_0 … a_L, each [N, d]. Block l is trained by a_l; a_L trains nothing and stands where a
-    /// measurement at h_L needs a credit (the last feedback matrix again, protocol §2).
+    /// measurement at h_L needs a credit (the last feedback matrix again, protocol §2): where nothing
+    /// is measured it may be left out.
     pub layers: Vec<Tensor<B, 2>>,
     /// What trains the embedding where that is not a_0: [N, d].
     pub embed: Option<Tensor<B, 2>>,
@@ -50,31 +87,30 @@ pub trait LocalRule: Rule {
     /// factors, which have the rank of e, in place of their product.
     const DIRECT: bool = false;
 
-    /// The credits of one batch. The network is there for its readout.
+    /// The credits of one batch.
     ///
     /// # Panics
     /// If the rule needs something of [`Known`] that is missing.
     fn credit<B: Differentiable, N: Network<B>>(
-        net: &N,
+        scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
-        own: &Own<B::InnerBackend>,
     ) -> Credit<B::InnerBackend>;
 
-    /// The gradients of what the rule owns and learns, by name; none for what is fixed.
+    /// The gradients of what the rule owns and learns, by name; none for what is fixed. What the rule
+    /// owns is as the credit of the batch found it.
     fn learn<B: Differentiable, N: Network<B>>(
-        net: &N,
+        scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
-        own: &Own<B::InnerBackend>,
     ) -> Gradients<B> {
-        let _ = (net, known, own);
+        let _ = (scene, known);
         Gradients::<B>::new()
     }
 }
 
 type Inner<B> = <B as AutodiffBackend>::InnerBackend;
 
-/// A function of network, what is known and what the rule owns.
-type Of<B, N, T> = fn(&N, &Known<Inner<B>>, &Own<Inner<B>>) -> T;
+/// A function of the scene and what is known.
+type Of<B, N, T> = fn(&Scene<B, N>, &Known<Inner<B>>) -> T;
 
 /// The functions of one rule.
 pub(super) struct Local<B: Differentiable, N> {
@@ -98,14 +134,13 @@ impl<B: Differentiable, N: Network<B>> Local<B, N> {
 }
 
 pub(super) fn learn<B: Differentiable, N: Network<B>>(
-    net: &N,
     rule: &Local<B, N>,
-    own: &Own<B::InnerBackend>,
-    settings: &Settings,
-    mut pass: Pass<B>,
+    scene: &Scene<B, N>,
     images: Tensor<B, 2>,
-    labels: Tensor<B, 1, Int>,
+    target: Target<B>,
 ) -> Lesson<B> {
+    let Scene { net, own, settings, .. } = *scene;
+    let mut pass = Pass::train(&lift(scene.buffers));
     let [n, _] = images.dims();
     // What else reaches a branch must reach it whole.
     let ends = settings.penalty == 0.0 && settings.credit_tokens == CreditTokens::All;
@@ -132,26 +167,34 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
 
     let top = hidden.set_require_grad(rule.needs_top);
     let outputs = net.readout(top.clone(), through);
-    let loss = settings.objective.mean_loss(outputs.clone(), labels.clone());
+    let loss = settings.objective.mean_loss(outputs.clone(), target.clone());
     let readout = loss.backward();
     let mut network = gradients(net, &readout);
 
-    let outputs = outputs.inner();
+    let (outputs, target) = (outputs.inner(), target.inner());
     let known = Known {
         blocks: net.blocks(),
-        error: settings.objective.error(outputs.clone(), labels.clone().inner()),
-        labels: labels.inner(),
+        outputs: outputs.clone(),
+        error: settings.objective.error(outputs.clone(), target.clone()),
+        target,
         // The readout of a network with tokens sees one of them: the sum is that one's gradient.
         top: top.grad(&readout).map(|g| g.sum_dim(1).squeeze_dim::<2>(1)),
         hidden: states,
     };
-    let credit = (rule.credit)(net, &known, own);
-    let learned = (rule.learn)(net, &known, own);
+    let credit = (rule.credit)(scene, &known);
+    let learned = (rule.learn)(scene, &known);
     let toward = Toward { error: known.error, factors, settings };
     if let Some(total) = local_loss(embedded, branches, &credit, &toward) {
         network.extend(gradients(net, &total.backward()));
     }
-    Lesson { loss: loss.inner(), outputs, network, own: learned, buffers: lower(pass.buffers) }
+    Lesson {
+        loss: loss.inner(),
+        outputs,
+        network,
+        own: learned,
+        force: Vec::new(),
+        buffers: lower(pass.buffers),
+    }
 }
 
 /// Whether a credit's factors are less work than the credit itself: two products [N, C] [C, in] and

@@ -11,10 +11,13 @@
 //! a_l estimates ∂L/∂h_l, so that descent moves f_l against it (protocol §2). The readout has its own
 //! exact gradient under every rule of the first two.
 
+mod auxiliary;
 mod bp;
 mod card;
+pub mod credit_bridge;
 pub mod dfa;
 mod drtp;
+mod ep;
 mod exact;
 pub mod fa;
 mod kolen_pollack;
@@ -26,28 +29,33 @@ pub mod random_target;
 mod reference;
 mod settings;
 mod sign_symmetry;
+pub mod state_bridge;
 mod trainee;
 pub mod two_phase;
 
+pub use auxiliary::AuxiliaryNet;
 pub use card::{Card, Family, Given};
+pub use ep::Nudging;
 pub use exact::ExactRule;
-pub use local::{Credit, Known, LocalRule};
+pub use local::{Credit, Known, LocalRule, Scene};
 pub use normalise::Normaliser;
-pub use own::{Entry, Own, draw, hash as feedback_hash};
+pub use own::{Average, Entry, FEEDBACK, Own, draw, hash as feedback_hash};
 pub use reference::{Reference, forward_and_back};
-pub use settings::Settings;
+pub use settings::{BridgeSettings, Settings};
 pub use trainee::Trainee;
 
 use crate::backend::{Differentiable, differentiating};
 use crate::config::{Base, Config};
-use crate::model::{Buffers, NamedTensors, Network, Outline, Pass, outline};
+use crate::model::{Buffers, NamedTensors, Network, Outline, Pass, Target, outline};
+use crate::rng;
 use crate::tables::rules;
 use anyhow::Result;
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Int, Tensor};
 use exact::Exact;
 use local::Local;
 use std::collections::BTreeMap;
+use two_phase::TwoPhase;
 
 /// Gradients by parameter name, each flattened to one dimension.
 pub type Gradients<B> = BTreeMap<String, Tensor<<B as AutodiffBackend>::InnerBackend, 1>>;
@@ -70,6 +78,8 @@ pub struct Lesson<B: Differentiable> {
     pub network: Gradients<B>,
     /// Of what the learner owns and learns.
     pub own: Gradients<B>,
+    /// Under a rule of two phases the [`two_phase::Phase::force`] of each.
+    pub force: Vec<Tensor<B::InnerBackend, 1>>,
     /// The network's, after the batch.
     pub buffers: Buffers<B::InnerBackend>,
 }
@@ -87,6 +97,11 @@ impl Turn {
     /// Outside of training.
     pub fn measuring(seed: u64) -> Self {
         Self { seed, epoch: 0, step: 0 }
+    }
+
+    /// The stream of what auxiliary networks draw for the batch.
+    fn stream(self, what: &str) -> rng::Stream {
+        rng::stream(self.seed, &format!("auxiliary/{}/{}/{what}", self.epoch, self.step))
     }
 }
 
@@ -106,12 +121,14 @@ pub struct Learner<B: Differentiable> {
     rule: Base,
     settings: Settings,
     own: Own<B::InnerBackend>,
+    /// The epoch that trains, or the newest that did: from 1 on, 0 before the first.
+    epoch: usize,
 }
 
 impl<B: Differentiable> Learner<B> {
     /// `rule` with given matrices.
     pub fn new(rule: Base, settings: Settings, own: Own<B::InnerBackend>) -> Self {
-        Self { rule, settings, own }
+        Self { rule, settings, own, epoch: 0 }
     }
 
     /// The learner of `config` with matrices that were drawn or come from a checkpoint.
@@ -143,7 +160,14 @@ impl<B: Differentiable> Learner<B> {
             return Ok(None);
         }
         let drawn = draw(config, classes, seed);
-        Self::from_named(config, classes, &drawn, device).map(Some)
+        let redrawn = Self::from_named(config, classes, &drawn, device)?;
+        Ok(Some(Self { epoch: self.epoch, ..redrawn }))
+    }
+
+    /// Says which epoch trains, or was the newest that did: a rule may train by another credit in the
+    /// first ones.
+    pub fn begin(&mut self, epoch: usize) {
+        self.epoch = epoch;
     }
 
     /// The rule.
@@ -171,48 +195,98 @@ impl<B: Differentiable> Learner<B> {
         self.own.state()
     }
 
-    /// The gradients of one batch: images [N, 3072], labels [N]. Parameters that do not require a
+    /// The gradients of one batch: inputs [N, _] and what their outputs are held against. Parameters that do not require a
     /// gradient have none.
     pub fn learn<N: Network<B>>(
         &self,
         net: &N,
         buffers: &Buffers<B::InnerBackend>,
         images: Tensor<B, 2>,
-        labels: Tensor<B, 1, Int>,
+        target: impl Into<Target<B>>,
         turn: Turn,
     ) -> Lesson<B> {
         let _turn = differentiating();
-        let Self { settings, own, .. } = self;
-        let mut pass = Pass::train(&lift(buffers));
+        let target = target.into();
         match functions::<B, N>(self.rule) {
             Functions::Exact(rule) => {
-                pass.back = rule.transport(net, own, turn);
-                exact::learn(net, &rule, settings, pass, images, labels)
+                let mut pass = Pass::train(&lift(buffers));
+                pass.back = rule.transport(net, &self.own, turn);
+                exact::learn(net, &rule, &self.settings, pass, images, target)
             }
-            Functions::Local(rule) => local::learn(net, &rule, own, settings, pass, images, labels),
+            Functions::Local(rule) => {
+                local::learn(&rule, &self.scene(net, buffers, turn), images, target)
+            }
+            Functions::TwoPhase(rule) => {
+                let pass = Pass::train(&lift(buffers));
+                two_phase::learn(net, &rule, &self.settings, pass, images, target)
+            }
         }
     }
 
+    /// Where the rule works on a batch that trains.
+    fn scene<'a, N>(
+        &'a self,
+        net: &'a N,
+        buffers: &'a Buffers<B::InnerBackend>,
+        turn: Turn,
+    ) -> Scene<'a, B, N> {
+        let Self { settings, own, epoch, .. } = self;
+        Scene { net, buffers, own, settings, epoch: *epoch, turn, measures: false }
+    }
+
     /// The credit of one batch, raw; changes nothing. `known` is what a forward pass over the batch
-    /// shows a local rule, `batch` gives images and labels to one that needs a pass of its own.
-    pub fn credit<N: Network<B>>(
+    /// shows a local rule, `batch` gives inputs and target to one that needs a pass of its own.
+    pub fn credit<N: Network<B>, T: Into<Target<B>>>(
         &self,
         net: &N,
         buffers: &Buffers<B::InnerBackend>,
         known: &Known<B::InnerBackend>,
-        batch: impl FnOnce() -> (Tensor<B, 2>, Tensor<B, 1, Int>),
+        batch: impl FnOnce() -> (Tensor<B, 2>, T),
     ) -> Credited<B> {
         match functions::<B, N>(self.rule) {
             Functions::Exact(rule) if rule.crosses => {
-                let (images, labels) = batch();
+                let (images, target) = batch();
                 let mut pass = Pass::eval(&lift(buffers));
                 pass.back = rule.transport(net, &self.own, Turn::measuring(self.settings.seed));
                 let objective = self.settings.objective;
-                Credited::Whole(forward_and_back(net, pass, objective, images, labels).gradient)
+                Credited::Whole(forward_and_back(net, pass, objective, images, target).gradient)
             }
             Functions::Exact(_) => Credited::Reference,
-            Functions::Local(rule) => Credited::Shared((rule.credit)(net, known, &self.own).layers),
+            Functions::Local(rule) => {
+                let _turn = differentiating();
+                let turn = Turn::measuring(self.settings.seed);
+                let scene = Scene { measures: true, ..self.scene(net, buffers, turn) };
+                Credited::Shared((rule.credit)(&scene, known).layers)
+            }
+            Functions::TwoPhase(rule) => {
+                let _turn = differentiating();
+                let (images, target) = batch();
+                let (pass, target) = (Pass::eval(&lift(buffers)), target.into());
+                let (credit, _) =
+                    two_phase::credit(net, &rule, &self.settings, pass, images, target);
+                Credited::Whole(credit)
+            }
         }
+    }
+
+    /// By which factor the force on the states of one batch grows while they relax, with which no
+    /// credit is the rule's if it is above 1; `None` under a rule that relaxes nothing.
+    pub fn growth_of_force<N: Network<B>>(
+        &self,
+        net: &N,
+        buffers: &Buffers<B::InnerBackend>,
+        images: Tensor<B, 2>,
+        target: impl Into<Target<B>>,
+    ) -> Option<f64> {
+        let Functions::TwoPhase(rule) = functions::<B, N>(self.rule) else { return None };
+        let _turn = differentiating();
+        let (pass, target) = (Pass::eval(&lift(buffers)), target.into());
+        let (_, force) = two_phase::credit(net, &rule, &self.settings, pass, images, target);
+        let squares: Vec<f64> = force
+            .into_iter()
+            .flat_map(|f| f.into_data().iter::<f64>().collect::<Vec<_>>())
+            .collect();
+        two_phase::growth_of_force(&squares)
     }
 
     /// Whether [`Known::hidden`] is needed.
@@ -244,6 +318,7 @@ pub fn layout(config: &Config, classes: usize) -> Vec<Entry> {
 enum Functions<B: Differentiable, N> {
     Exact(Exact<B>),
     Local(Local<B, N>),
+    TwoPhase(TwoPhase<B, N>),
 }
 
 macro_rules! families {
@@ -282,10 +357,13 @@ macro_rules! families {
     };
     (@functions exact, $rule:path) => { Functions::Exact(Exact::of::<$rule>()) };
     (@functions local, $rule:path) => { Functions::Local(Local::of::<$rule>()) };
+    (@functions two_phase, $rule:path) => { Functions::TwoPhase(TwoPhase::of::<$rule>()) };
     (@needs_hidden exact, $rule:path) => { false };
+    (@needs_hidden two_phase, $rule:path) => { false };
     (@needs_hidden local, $rule:path) => { <$rule as LocalRule>::NEEDS_HIDDEN };
     (@family exact) => { Family::Exact };
     (@family local) => { Family::Local };
+    (@family two_phase) => { Family::TwoPhase };
 }
 rules!(families);
 

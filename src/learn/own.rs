@@ -5,7 +5,7 @@
 //! A feedback matrix B_l has entries of variance 1/columns (times `feedback_scale`²), drawn from the
 //! streams `feedback/<matrix>` of the run's seed (protocol §2.1; 1/√C for DFA is verified, 1/√d for FA
 //! is not published). One that stands for a map's W is drawn with the deviation of W's own
-//! initialisation.
+//! initialisation. The maps of an auxiliary network are drawn from `auxiliary/<parameter>`.
 
 use super::layout;
 use crate::backend::float_tensor;
@@ -26,20 +26,36 @@ pub struct Entry {
     pub draw: Draw,
     /// What of the network it is updated as, where it learns: Muon moves the blocks' matrices.
     pub part: Part,
+    /// Where it learns nothing but follows another.
+    pub average: Option<Average>,
+}
+
+/// A running average of another matrix, which starts as that one and after each of its steps becomes
+/// decay · itself + (1 − decay) · that one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Average {
+    /// The name of what is averaged.
+    pub of: String,
+    pub decay: f64,
 }
 
 impl Entry {
     /// A feedback matrix `feedback.<of>`.
     pub fn feedback(config: &Config, of: impl ToString, shape: [usize; 2]) -> Self {
         let std = config.feedback_scale / (shape[1] as f64).sqrt();
-        Self { name: feedback_name(of), shape, draw: drawn(config, std), part: Part::Learner }
+        Self::fixed(feedback_name(of), shape, drawn(config, std))
     }
 
     /// One that stands for the weight of `map`, and has the deviation of its initialisation.
     pub fn like(config: &Config, map: &Map) -> Self {
         let std = config.feedback_scale * map.weight.std();
         let name = feedback_name(&map.name);
-        Self { name, shape: map.shape, draw: drawn(config, std), part: Part::Learner }
+        Self::fixed(name, map.shape, drawn(config, std))
+    }
+
+    /// One that is moved, if ever, as no part of the network.
+    pub fn fixed(name: String, shape: [usize; 2], draw: Draw) -> Self {
+        Self { name, shape, draw, part: Part::Learner, average: None }
     }
 
     /// B_0, B_1, … of one shape each.
@@ -66,8 +82,11 @@ fn drawn(config: &Config, std: f64) -> Draw {
 /// What the embedding's feedback matrix is of.
 pub(super) const EMBED: &str = "embed";
 
+/// What the names of feedback matrices begin with.
+pub const FEEDBACK: &str = "feedback.";
+
 fn feedback_name(of: impl ToString) -> String {
-    format!("feedback.{}", of.to_string())
+    format!("{FEEDBACK}{}", of.to_string())
 }
 
 /// The matrices of one rule on one network, on the device.
@@ -114,9 +133,11 @@ impl<B: Backend> Own<B> {
             }
         }
         if !problems.is_empty() {
+            let feedback = wanted.iter().all(|entry| entry.name.starts_with(FEEDBACK));
             bail!(
-                "method {} cannot be audited without its feedback matrices: {}",
+                "method {} cannot be audited without {}: {}",
                 config.label(),
+                if feedback { "its feedback matrices" } else { "what it learned and drew" },
                 problems.join(", ")
             );
         }
@@ -147,6 +168,19 @@ impl<B: Backend> Own<B> {
         self.feedback(EMBED)
     }
 
+    /// Every matrix with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor<B, 2>)> {
+        self.0.iter().map(|(name, matrix)| (name.as_str(), matrix))
+    }
+
+    /// Brings the matrix `name` one step nearer to what it averages.
+    pub fn follow(&mut self, name: &str, Average { of, decay }: &Average) {
+        if let (Some(new), Some(old)) = (self.0.get(of).cloned(), self.0.remove(name)) {
+            let next = old.mul_scalar(*decay) + new.mul_scalar(1.0 - decay);
+            self.0.insert(name.into(), next);
+        }
+    }
+
     /// Every matrix on the host.
     pub fn state(&self) -> NamedTensors {
         self.0.iter().map(|(name, tensor)| (name.clone(), tensor.to_data())).collect()
@@ -168,9 +202,11 @@ impl<B: Backend> Own<B> {
 
 /// What the rule of `config` starts with, as host arrays: one draw of `seed`.
 pub fn draw(config: &Config, classes: usize, seed: u64) -> NamedTensors {
-    let matrix = |Entry { name, shape: [rows, cols], draw, .. }: Entry| {
+    let matrix = |Entry { name, shape: [rows, cols], draw, average, .. }: Entry| {
         let shared = config.feedback_sharing == FeedbackSharing::Shared;
-        let stream = if shared { "feedback/shared" } else { &name.replacen('.', "/", 1) };
+        let shared = shared && name.starts_with(FEEDBACK);
+        let own = average.as_ref().map_or(&name, |average| &average.of).replacen('.', "/", 1);
+        let stream = if shared { "feedback/shared" } else { &own };
         let values = draw_values(seed, stream, rows * cols, draw);
         (name, TensorData::new(values, [rows, cols]).convert::<f32>())
     };

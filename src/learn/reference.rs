@@ -5,9 +5,9 @@
 
 use crate::backend::{Differentiable, differentiating};
 use crate::config::Objective;
-use crate::model::{Network, Pass};
+use crate::model::{Network, Pass, Target};
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 
 /// One forward pass and the gradient at every hidden state.
 pub struct Reference<B: Backend> {
@@ -26,7 +26,7 @@ pub fn forward_and_back<B: Differentiable, N: Network<B>>(
     mut pass: Pass<B>,
     objective: Objective,
     images: Tensor<B, 2>,
-    labels: Tensor<B, 1, Int>,
+    target: impl Into<Target<B>>,
 ) -> Reference<B::InnerBackend> {
     let _turn = differentiating();
     let pass = &mut pass;
@@ -45,7 +45,7 @@ pub fn forward_and_back<B: Differentiable, N: Network<B>>(
         h = tap(net.advance(l, h, branch, pass));
     }
     let outputs = net.readout(h, pass);
-    let gradients = objective.mean_loss(outputs.clone(), labels).backward();
+    let gradients = objective.mean_loss(outputs.clone(), target).backward();
     let gradient = leaves
         .iter()
         .map(|leaf| leaf.grad(&gradients).unwrap_or_else(|| leaf.clone().inner()))

@@ -1,7 +1,10 @@
 //! What a step depends on beside rule, network and batch.
 
-use super::Normaliser;
-use crate::config::{Config, CreditTokens, EmbedSignal, Objective};
+use super::{Normaliser, Nudging};
+use crate::config::{
+    Auxiliary, Code, Config, CreditTokens, EmbedSignal, GradientMatching, Objective,
+    PredictorOutput,
+};
 use crate::model::outline;
 
 /// Read from a configuration once.
@@ -13,8 +16,32 @@ pub struct Settings {
     pub credit_tokens: CreditTokens,
     pub embed_signal: EmbedSignal,
     pub objective: Objective,
+    /// Of a two-phase rule.
+    pub nudging: Nudging,
     /// Of what is drawn anew for every batch.
     pub seed: u64,
+    /// Of State and Credit Bridge; `None` under the other rules.
+    pub bridge: Option<BridgeSettings>,
+}
+
+/// What the credits of auxiliary networks depend on: the keys of these names.
+#[derive(Clone, Copy, Debug)]
+pub struct BridgeSettings {
+    pub auxiliary: Auxiliary,
+    pub code: Code,
+    pub predictor_output: PredictorOutput,
+    pub predictor_octaves: usize,
+    pub value_octaves: usize,
+    /// K
+    pub bridge_copies: usize,
+    /// σ
+    pub bridge_noise: f64,
+    /// λ of the soft minimum.
+    pub softmin_temperature: f64,
+    pub gradient_weight: f64,
+    pub gradient_matching: GradientMatching,
+    /// The first so many epochs train by DFA.
+    pub warm_up_epochs: usize,
 }
 
 impl Settings {
@@ -30,7 +57,27 @@ impl Settings {
             },
             embed_signal: config.embed_signal,
             objective: config.objective,
+            nudging: Nudging::of(config),
             seed: config.seed,
+            bridge: config.rule().has_auxiliary().then(|| BridgeSettings::of(config)),
+        }
+    }
+}
+
+impl BridgeSettings {
+    fn of(config: &Config) -> Self {
+        Self {
+            auxiliary: config.auxiliary,
+            code: config.code,
+            predictor_output: config.predictor_output,
+            predictor_octaves: config.predictor_octaves,
+            value_octaves: config.value_octaves,
+            bridge_copies: config.bridge_copies,
+            bridge_noise: config.bridge_noise,
+            softmin_temperature: config.softmin_temperature,
+            gradient_weight: config.gradient_weight,
+            gradient_matching: config.gradient_matching,
+            warm_up_epochs: config.warm_up_epochs(),
         }
     }
 }

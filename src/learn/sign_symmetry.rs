@@ -10,7 +10,7 @@
 use super::{Card, Entry, ExactRule, Given, Own, Rule, Turn};
 use crate::backend::float_tensor;
 use crate::config::Config;
-use crate::model::{Draw, Map, Outline, Part, draw_values};
+use crate::model::{Draw, Map, Outline, draw_values};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -123,5 +123,5 @@ fn scale_name(map: &str) -> String {
 /// s of `map` [1, 1], kept so that a checkpoint tells what trained it.
 fn scale(config: &Config, map: &Map) -> Entry {
     let draw = Draw::Constant(config.feedback_scale * map.weight.std());
-    Entry { name: scale_name(&map.name), shape: [1, 1], draw, part: Part::Learner }
+    Entry::fixed(scale_name(&map.name), [1, 1], draw)
 }

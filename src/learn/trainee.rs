@@ -3,15 +3,17 @@
 use super::{Family, Learner, Lesson, Turn, draw, family, lift};
 use crate::backend::{Differentiable, float_tensor};
 use crate::config::{Config, EmbedSignal, Method};
-use crate::model::{Buffers, NamedTensors, Net, Part, Pass, assign, freeze};
+use crate::model::{Buffers, NamedTensors, Net, Part, Pass, Target, assign, freeze, outline};
 use anyhow::Result;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 
 /// A network with the learner that trains it.
 pub struct Trainee<B: Differentiable> {
     /// Missing only while an update has it.
     net: Option<Net<B>>,
     pub learner: Learner<B>,
+    /// Whether the network is trained, and not only its credit learned.
+    is_trained: bool,
     /// The network's.
     pub buffers: Buffers<B::InnerBackend>,
 }
@@ -59,9 +61,10 @@ impl<B: Differentiable> Trainee<B> {
             Part::Embed => embed,
             Part::Block(l) => !frozen && l >= config.frozen_blocks,
             Part::Readout => true,
-            Part::Learner => unreachable!("no part of the network"),
+            Part::Learner | Part::Auxiliary => unreachable!("no part of the network"),
         });
-        Self { net: Some(net), learner, buffers }
+        let is_trained = outline(config, config.dataset.classes()).is_trained;
+        Self { net: Some(net), learner, is_trained, buffers }
     }
 
     /// The network.
@@ -69,14 +72,23 @@ impl<B: Differentiable> Trainee<B> {
         self.net.as_ref().expect("nobody sees the trainee during an update")
     }
 
-    /// Replaces the network. It is handed over, so that its memory can be written in place.
+    /// Replaces the network, if it is one that is trained. It is handed over, so that its memory can
+    /// be written in place.
     pub fn update(&mut self, change: impl FnOnce(Net<B>) -> Net<B>) {
+        if !self.is_trained {
+            return;
+        }
         self.net = self.net.take().map(change);
     }
 
-    /// What one batch gives: images [N, 3072], labels [N].
-    pub fn learn(&self, images: Tensor<B, 2>, labels: Tensor<B, 1, Int>, turn: Turn) -> Lesson<B> {
-        self.learner.learn(self.net(), &self.buffers, images, labels, turn)
+    /// What one batch gives: inputs [N, _] and what their outputs are held against.
+    pub fn learn(
+        &self,
+        images: Tensor<B, 2>,
+        target: impl Into<Target<B>>,
+        turn: Turn,
+    ) -> Lesson<B> {
+        self.learner.learn(self.net(), &self.buffers, images, target, turn)
     }
 
     /// A pass that evaluates.

@@ -1,17 +1,34 @@
 //! A batch on its way from the host to the device.
 
+use super::{Target, Wanted};
 use crate::backend::float_tensor;
-use crate::data::{Batch, PIXELS};
+use crate::data::Batch;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
-/// Images [N, 3072] and labels [N].
-pub fn batch_tensors<B: Backend>(
-    batch: Batch,
-    device: &B::Device,
-) -> (Tensor<B, 2>, Tensor<B, 1, Int>) {
+impl Batch {
+    /// What the outputs are held against: vectors where there are some, else classes.
+    pub fn wanted(&self) -> Wanted<'_> {
+        match self.targets.is_empty() {
+            true => Wanted::Classes(&self.labels),
+            false => Wanted::Values(&self.targets),
+        }
+    }
+}
+
+/// Inputs [N, _] and what their outputs are held against.
+pub fn batch_tensors<B: Backend>(batch: Batch, device: &B::Device) -> (Tensor<B, 2>, Target<B>) {
     let n = batch.labels.len();
-    let images = TensorData::new(batch.pixels, [n, PIXELS]);
-    let labels = batch.labels.iter().map(|&y| y as i32).collect::<Vec<_>>();
-    (float_tensor(images, device), Tensor::from_data(TensorData::new(labels, [n]), device))
+    let matrix = |values: Vec<f32>| -> Tensor<B, 2> {
+        let width = values.len() / n.max(1);
+        float_tensor(TensorData::new(values, [n, width]), device)
+    };
+    let target = match batch.wanted() {
+        Wanted::Classes(labels) => {
+            let labels = labels.iter().map(|&y| y as i32).collect::<Vec<_>>();
+            Target::Classes(Tensor::from_data(TensorData::new(labels, [n]), device))
+        }
+        Wanted::Values(values) => Target::Values(matrix(values.to_vec())),
+    };
+    (matrix(batch.inputs), target)
 }

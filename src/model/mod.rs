@@ -9,17 +9,23 @@ mod batch;
 mod init;
 mod layer_norm;
 mod linear;
+mod lq;
+mod mlp;
 mod objective;
 mod outline;
 mod parameters;
 mod pass;
 mod resmlp;
+mod student;
+mod target;
 mod vit_mini;
 
 pub use batch::batch_tensors;
 pub use init::{Draw, draw_values};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use lq::Lq;
+pub use mlp::Mlp;
 pub use objective::hits;
 pub use outline::{Map, Outline, Size, parameter_count};
 pub use parameters::{
@@ -28,6 +34,8 @@ pub use parameters::{
 };
 pub use pass::{Buffers, Mode, Pass, Transport};
 pub use resmlp::ResMlp;
+pub use student::Student;
+pub use target::{Target, Wanted};
 pub use vit_mini::VitMini;
 
 use crate::backend::{Affine, Kernels};

@@ -1,51 +1,97 @@
 //! The objective: what a network's outputs are held against. Step, probe, evaluation, controls and
 //! shadow read their loss, their error and their score here.
 
+use super::{Target, Wanted};
 use crate::config::Objective;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
 impl Objective {
-    /// The mean loss of outputs [N, C] on labels [N]: cross-entropy, or ½‖z − onehot(y)‖².
+    /// The mean loss of outputs [N, C]: cross-entropy with classes, or ½‖z − y‖², y one-hot for a
+    /// class.
+    ///
+    /// # Panics
+    /// If cross-entropy is asked of values, which no validated configuration does.
     pub fn mean_loss<B: Backend>(
         self,
         outputs: Tensor<B, 2>,
-        labels: Tensor<B, 1, Int>,
+        target: impl Into<Target<B>>,
     ) -> Tensor<B, 1> {
-        match self {
-            Self::CrossEntropy => {
+        let target = target.into();
+        match (self, target) {
+            (Self::CrossEntropy, Target::Classes(labels)) => {
                 CrossEntropyLossConfig::new().init(&outputs.device()).forward(outputs, labels)
             }
-            Self::SquaredError => {
+            (Self::CrossEntropy, Target::Values(_)) => panic!("{NO_CLASSES}"),
+            (Self::SquaredError, target) => {
                 let [n, _] = outputs.dims();
-                self.error(outputs, labels).square().sum().mul_scalar(0.5 / n as f64)
+                self.error(outputs, target).square().sum().mul_scalar(0.5 / n as f64)
             }
         }
     }
 
-    /// e, the gradient of each sample's own loss at its outputs [N, C]: softmax(z) − onehot(y), or
-    /// z − onehot(y).
+    /// e, the gradient of each sample's own loss at its outputs [N, C]: softmax(z) − y, or z − y.
     pub fn error<B: Backend>(
         self,
         outputs: Tensor<B, 2>,
-        labels: Tensor<B, 1, Int>,
+        target: impl Into<Target<B>>,
     ) -> Tensor<B, 2> {
-        let [_, classes] = outputs.dims();
-        let target = labels.one_hot::<2>(classes).float().cast(outputs.dtype());
+        let target = target.into().as_outputs(&outputs);
         match self {
             Self::CrossEntropy => softmax(outputs, 1) - target,
             Self::SquaredError => outputs - target,
         }
     }
 
+    /// The loss of each row of `outputs` [N, C], on the device: [N].
+    ///
+    /// # Panics
+    /// As [`Objective::mean_loss`].
+    pub fn sample_losses<B: Backend>(
+        self,
+        outputs: Tensor<B, 2>,
+        target: impl Into<Target<B>>,
+    ) -> Tensor<B, 1> {
+        let each = match (self, target.into()) {
+            (Self::CrossEntropy, Target::Classes(labels)) => {
+                log_softmax(outputs, 1).gather(1, labels.unsqueeze_dim(1)).neg()
+            }
+            (Self::CrossEntropy, Target::Values(_)) => panic!("{NO_CLASSES}"),
+            (Self::SquaredError, target) => {
+                self.error(outputs, target).square().sum_dim(1).mul_scalar(0.5)
+            }
+        };
+        each.squeeze_dim(1)
+    }
+
     /// The loss of each row of `outputs` [N, C], in f64: differences of losses are as fine as the
     /// outputs allow.
-    pub fn losses<B: Backend>(self, outputs: Tensor<B, 2>, labels: &[u32]) -> Vec<f64> {
+    ///
+    /// # Panics
+    /// As [`Objective::mean_loss`].
+    pub fn losses<'a, B: Backend>(
+        self,
+        outputs: Tensor<B, 2>,
+        wanted: impl Into<Wanted<'a>>,
+    ) -> Vec<f64> {
         let [_, classes] = outputs.dims();
         let rows = outputs.into_data().convert::<f64>().into_vec::<f64>().expect("converted");
-        rows.chunks(classes).zip(labels).map(|(row, y)| self.loss(row, *y as usize)).collect()
+        let rows = rows.chunks(classes);
+        match wanted.into() {
+            Wanted::Classes(labels) => {
+                rows.zip(labels).map(|(row, y)| self.loss(row, *y as usize)).collect()
+            }
+            Wanted::Values(values) => {
+                assert!(self == Self::SquaredError, "{NO_CLASSES}");
+                let square = |(z, y): (&f64, &f32)| (z - f64::from(*y)).powi(2);
+                let loss = |(row, y): (&[f64], &[f32])| -> f64 {
+                    row.iter().zip(y).map(square).sum::<f64>() / 2.0
+                };
+                rows.zip(values.chunks(classes)).map(loss).collect()
+            }
+        }
     }
 
     /// The loss of one sample's outputs.
@@ -64,9 +110,11 @@ impl Objective {
     }
 }
 
-/// The score: number of samples whose largest output is the label's, [1].
-pub fn hits<B: Backend>(outputs: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Tensor<B, 1, Int> {
-    outputs.argmax(1).squeeze_dim::<1>(1).equal(labels).int().sum()
+const NO_CLASSES: &str = "cross-entropy needs classes";
+
+/// The score: number of samples whose largest output is the label's, or the largest wanted one, [1].
+pub fn hits<B: Backend>(outputs: Tensor<B, 2>, target: impl Into<Target<B>>) -> Tensor<B, 1, Int> {
+    outputs.argmax(1).squeeze_dim::<1>(1).equal(target.into().classes()).int().sum()
 }
 
 #[cfg(test)]

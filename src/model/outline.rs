@@ -20,6 +20,8 @@ pub struct Outline {
     pub maps: Vec<Map>,
     /// Multiply-adds a second on one core, of two that train side by side, until epochs are timed.
     pub usual_rate: f64,
+    /// Whether its parameters are trained; else it is a task for what learns its credit.
+    pub is_trained: bool,
 }
 
 /// An affine map of a network, as it is before training.
@@ -64,6 +66,7 @@ impl Outline {
             // With Burn's own operations the published resmlp took 8 s (bp) an epoch of 50,000 images
             // on a 2-core cloud machine; it is faster since, and a first estimate too long.
             usual_rate: 20e9,
+            is_trained: true,
         }
     }
 

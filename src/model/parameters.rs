@@ -19,6 +19,8 @@ pub enum Part {
     Readout,
     /// Not the network: what the rule that trains it learns for itself.
     Learner,
+    /// As that, and a network of its own, with an update rule of its own.
+    Auxiliary,
 }
 
 impl Part {

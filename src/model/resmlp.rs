@@ -7,7 +7,6 @@ use super::outline::HEAD;
 use super::{Ending, LayerNorm, Linear, Network, Outline, Pass, Size};
 use crate::backend::Kernels;
 use crate::config::Config;
-use crate::data::PIXELS;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -43,15 +42,29 @@ pub(super) fn outline(config: &Config, classes: usize) -> Outline {
         ("linear1", [d, inner], Draw::of_linear(d)),
         ("linear2", [inner, d], Draw::Normal(config.w2_std)),
     ];
-    Outline::of_equal_blocks(config, classes, 1, [Size::affine(PIXELS, d), block], &maps)
+    Outline::of_equal_blocks(
+        config,
+        classes,
+        1,
+        [Size::affine(config.dataset.inputs(), d), block],
+        &maps,
+    )
 }
 
 impl<B: Kernels> Readout<B> {
     pub(super) fn new(init: &mut Init<B>, config: &Config, classes: usize) -> Self {
-        Self {
-            norm: config.terminal_norm.then(|| init.layer_norm(config.width)),
-            head: init.linear(HEAD, config.width, classes),
-        }
+        let (d, bound) = (config.width, Draw::of_linear(config.width));
+        Self::with_head(init, config, |init| init.linear_with(HEAD, d, classes, bound, bound))
+    }
+
+    /// With a head that is drawn in another way, under its usual name [`HEAD`].
+    pub(super) fn with_head(
+        init: &mut Init<B>,
+        config: &Config,
+        head: impl FnOnce(&mut Init<B>) -> Linear<B>,
+    ) -> Self {
+        let norm = config.terminal_norm.then(|| init.layer_norm(config.width));
+        Self { norm, head: head(init) }
     }
 
     /// logits [N, classes] of [N, d].
@@ -78,7 +91,7 @@ impl<B: Kernels> ResMlp<B> {
         let mut init = Init::new(config.seed, device);
         let inner = config.width * config.expansion;
         Self {
-            embed: init.linear("embed", PIXELS, config.width),
+            embed: init.linear("embed", config.dataset.inputs(), config.width),
             blocks: (0..config.blocks())
                 .map(|l| MlpBlock {
                     norm: init.layer_norm(config.width),

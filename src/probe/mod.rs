@@ -6,13 +6,13 @@
 use crate::backend::Differentiable;
 use crate::config::{Config, Measure};
 use crate::data::{Batch, Dataset};
-use crate::learn::{Credited, Known, Learner, Trainee, forward_and_back};
-use crate::model::{Net, batch_tensors, outline};
+use crate::learn::{Credited, Family, Known, Learner, Trainee, family, forward_and_back};
+use crate::model::{Net, Target, batch_tensors, outline};
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 use anyhow::{Result, ensure};
 use burn::module::Module;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 
 /// What a network shows on the evaluation batches.
 pub struct Probe<B: Differentiable> {
@@ -49,11 +49,18 @@ pub fn probe<B: Differentiable>(
     let tokens = if several { config.measure.word() } else { "single" };
     let trace = LayerTrace {
         loss_reduction: Some(LossReduction::Mean),
-        credit_trains: None,
+        credit_trains: trained_by(config),
         tokens: tokens.into(),
         batches,
     };
     Ok(Probe { trace, known })
+}
+
+/// The layers whose credit trains the blocks, where they are not 0 … L−1: relaxed states train each
+/// block by what stands at its output.
+fn trained_by(config: &Config) -> Option<Vec<usize>> {
+    let relaxes = family(config.rule()) == Family::TwoPhase && config.blocks() > 0;
+    relaxes.then(|| (1..=config.blocks()).collect())
 }
 
 /// Evaluation batch `k` of the probe.
@@ -79,12 +86,13 @@ pub fn probe_batch<B: Differentiable>(
     batch: Batch,
     device: &B::Device,
 ) -> Probed<B::InnerBackend> {
-    let host_labels = batch.labels.clone();
-    let (images, labels) = batch_tensors::<B>(batch, device);
+    // Vectors have no labels.
+    let host_labels = batch.targets.is_empty().then(|| batch.labels.clone());
+    let (images, target) = batch_tensors::<B>(batch, device);
     let learner = &trainee.learner;
     let objective = learner.settings().objective;
     let reference =
-        forward_and_back(net, trainee.pass(), objective, images.clone(), labels.clone());
+        forward_and_back(net, trainee.pass(), objective, images.clone(), target.clone());
 
     let measured = |states: &[Tensor<B::InnerBackend, 3>]| -> Vec<Matrix> {
         states.iter().map(|h| to_matrix(select(h.clone(), config.measure))).collect()
@@ -92,21 +100,22 @@ pub fn probe_batch<B: Differentiable>(
     let gradient = measured(&reference.gradient);
     let known = Known {
         blocks: reference.hidden.len() - 1,
-        error: objective.error(reference.outputs.clone(), labels.clone().inner()),
-        labels: labels.clone().inner(),
+        outputs: reference.outputs.clone(),
+        error: objective.error(reference.outputs.clone(), target.clone().inner()),
+        target: target.clone().inner(),
         top: reference.gradient.last().map(|g| g.clone().sum_dim(1).squeeze_dim::<2>(1)),
         hidden: match learner.needs_hidden() {
             true => reference.hidden.clone(),
             false => Vec::new(),
         },
     };
-    let credit = credit(trainee, learner, net, config.measure, &known, || (images, labels));
+    let credit = credit(trainee, learner, net, config.measure, &known, || (images, target));
     let trace = BatchTrace {
         hidden: measured(&reference.hidden),
         credit: Some(credit.unwrap_or_else(|| gradient.clone())),
         gradient: Some(gradient),
         logits: Some(to_matrix(reference.outputs)),
-        labels: Some(host_labels),
+        labels: host_labels,
     };
     Probed { states: reference.hidden, trace, known }
 }
@@ -119,7 +128,7 @@ pub fn credit<B: Differentiable>(
     net: &Net<B>,
     measure: Measure,
     known: &Known<B::InnerBackend>,
-    batch: impl FnOnce() -> (Tensor<B, 2>, Tensor<B, 1, Int>),
+    batch: impl FnOnce() -> (Tensor<B, 2>, Target<B>),
 ) -> Option<Vec<Matrix>> {
     match learner.credit(net, &trainee.buffers, known, batch) {
         Credited::Reference => None,

@@ -82,7 +82,7 @@ fn record(config: Config, status: RunStatus, last: Option<EpochMetrics>) -> RunR
         backend: "flex".into(),
         device: "cpu".into(),
         threads: 1,
-        instruction_sets: Some("x86_64, kernels V3: avx avx2 fma".into()),
+        instruction_sets: Some("x86_64, products avx2: avx avx2 fma".into()),
         matmul: Matmul::Full,
         data: DataProvenance {
             name: "cifar10".into(),
@@ -141,6 +141,7 @@ fn metrics(specimen: &Specimen, name: &str) -> Vec<EpochMetrics> {
             growth: Some(Number(growth)),
             cosine: numbers(&specimen.cosine),
             seconds: Number(28.0),
+            growth_of_force: None,
             samples_per_second: Number(1785.0),
         }
     };

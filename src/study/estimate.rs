@@ -2,10 +2,10 @@
 //! the network.
 
 use super::plan::PlannedRun;
-use crate::config::{BackendName, Config, Method};
+use crate::config::{Auxiliary, BackendName, Base, Config, EpPhases, Method};
 use crate::data::DatasetKind;
-use crate::learn::{Family, family};
-use crate::model::{Size, outline};
+use crate::learn::{Family, family, layout};
+use crate::model::{Outline, Part, Size, outline};
 use crate::stats::median;
 use crate::train::run_dir::EpochMetrics;
 use anyhow::Result;
@@ -88,11 +88,13 @@ fn kind(config: &Config) -> String {
     keys.map(|key| format!("{}={}\n", key.name, key.value(config))).collect()
 }
 
-/// Training and test images.
+/// Training and test samples.
 fn samples(config: &Config) -> (usize, usize) {
     match config.dataset {
-        DatasetKind::Synthetic => (config.train_samples, config.test_samples),
         DatasetKind::Cifar10 | DatasetKind::Cifar100 => (50_000, 10_000),
+        DatasetKind::Synthetic | DatasetKind::ToyLq | DatasetKind::Student => {
+            (config.train_samples, config.test_samples)
+        }
     }
 }
 
@@ -110,10 +112,40 @@ fn work(config: &Config) -> f64 {
         passes * block.multiply_adds as f64
     };
     let blocks: f64 = outline.blocks.iter().enumerate().map(passes).sum();
-    let once = 2.0 * outline.embed.multiply_adds as f64 + blocks;
+    let once = 2.0 * outline.embed.multiply_adds as f64 + blocks + relaxation(config, &outline);
     // Forming and scaling the credit; small beside a transformer's blocks.
     let is_local = family(config.rule()) == Family::Local && trained > 0 && !outline.has_tokens();
-    once * if is_local { 1.25 } else { 1.0 } * samples(config).0 as f64
+    let once = once * if is_local { 1.25 } else { 1.0 };
+    (once + auxiliary(config)) * samples(config).0 as f64
+}
+
+/// Multiply-adds of an auxiliary network on one image: a credit is a pass forward and one back at each
+/// layer. A predictor learns from one pass forward and two back, a value network from that at two layers,
+/// from its own gradient at one of them, and from its average on every noisy copy.
+fn auxiliary(config: &Config) -> f64 {
+    let own = layout(config, config.dataset.classes());
+    let maps = own.iter().filter(|entry| entry.part == Part::Auxiliary);
+    let once: usize = maps.map(|entry| entry.shape[0] * entry.shape[1]).sum();
+    let learning = match (config.auxiliary, config.rule()) {
+        (Auxiliary::Untrained, _) => 0,
+        (_, Base::CreditBridge) => 11 + config.bridge_copies,
+        _ => 3,
+    };
+    (once * (2 * config.blocks() + learning)) as f64
+}
+
+/// Multiply-adds by which the states of one sample relax: a step takes all blocks but the first forward
+/// and back.
+fn relaxation(config: &Config, outline: &Outline) -> f64 {
+    if family(config.rule()) != Family::TwoPhase {
+        return 0.0;
+    }
+    let phases = match config.ep_phases {
+        EpPhases::OneSided => 1.0,
+        EpPhases::Symmetric => 2.0,
+    };
+    let above = outline.blocks.iter().skip(1).map(|block| block.multiply_adds as f64).sum::<f64>();
+    phases * config.ep_steps as f64 * 2.0 * above
 }
 
 /// The time after an epoch over the epoch's: the test set forward, the probe's batches, whose
@@ -167,6 +199,18 @@ mod tests {
         assert!(near(minutes(Arch::ResMlp, Method::Dfa), 10.0 / 60.0));
         assert!(near(minutes(Arch::VitMini, Method::Dfa), 12.0));
         assert!(near(minutes(Arch::VitMini, Method::Bp), 12.0));
+    }
+
+    #[test]
+    fn a_learned_credit_takes_its_time() {
+        let seconds = |config: &Config| Estimator::default().epoch(config).unwrap().seconds;
+        let [dfa, state, credit] = [Method::Dfa, Method::StateBridge, Method::CreditBridge]
+            .map(|method| published(Arch::ResMlp, method));
+        let over_dfa = |config: &Config| seconds(config) / seconds(&dfa);
+        assert!((1.5..2.1).contains(&over_dfa(&state)), "{}", over_dfa(&state));
+        assert!((2.0..4.0).contains(&over_dfa(&credit)), "{}", over_dfa(&credit));
+        let untrained = Config { auxiliary: Auxiliary::Untrained, ..credit.clone() };
+        assert!(seconds(&untrained) < seconds(&credit));
     }
 
     #[test]

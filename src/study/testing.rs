@@ -118,6 +118,7 @@ fn line(epoch: usize, (accuracy, growth, gradient): (f64, f64, f64)) -> EpochMet
         growth: Some(Number(growth)),
         cosine: numbers(&[0.2; 2]),
         seconds: Number(1.0),
+        growth_of_force: None,
         samples_per_second: Number(1.0),
     }
 }

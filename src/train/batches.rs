@@ -38,6 +38,7 @@ impl<'a, B: Backend> Batches<'a, B> {
     /// by a thread of their own where the run has more than one.
     pub fn of(config: &'a Config, data: &'a Dataset, device: &B::Device) -> Self {
         let resident = config.backend == BackendName::Cuda
+            && data.kind.has_images()
             && Resident::<B>::holds(&data.train)
             && Resident::<B>::holds(&data.test);
         match (resident, config.threads) {
@@ -151,18 +152,32 @@ impl<'a> Epoch<'a> {
 
     /// The labels of batch `k`, where they are not the images' own.
     fn random_labels(&self, k: usize) -> Option<Vec<u32>> {
+        self.random(k, self.data.provenance.classes)
+    }
+
+    /// The samples whose targets the vectors of batch `k` are given, where they are not their own.
+    fn random_samples(&self, k: usize) -> Option<Vec<u32>> {
+        self.random(k, self.data.train.len())
+    }
+
+    /// Uniform draws below `count` for each sample of batch `k` of the negative control.
+    fn random(&self, k: usize, count: usize) -> Option<Vec<u32>> {
         let Config { method, seed, .. } = *self.config;
-        let classes = self.data.provenance.classes;
         (method == Method::RandomTarget)
-            .then(|| random_target::labels(seed, self.epoch, k, self.range(k).len(), classes))
+            .then(|| random_target::labels(seed, self.epoch, k, self.range(k).len(), count))
     }
 
     /// Batch `k` on the host.
     fn batch(&self, k: usize) -> Batch {
         let indices = &self.order[self.range(k)];
         let mut batch = self.data.train_batch(indices, self.augmentation(k).as_mut());
-        if let Some(labels) = self.random_labels(k) {
-            batch.labels = labels;
+        if batch.targets.is_empty() {
+            if let Some(labels) = self.random_labels(k) {
+                batch.labels = labels;
+            }
+        } else if let Some(others) = self.random_samples(k) {
+            let other = self.data.train_batch(&others, None);
+            (batch.labels, batch.targets) = (other.labels, other.targets);
         }
         batch
     }

@@ -31,7 +31,7 @@ pub fn evaluate<B: Differentiable>(
     evaluate_on(trainee, data.test.len(), |range| batch_tensors(data.test_batch(range), device))
 }
 
-/// As [`evaluate`], on the `total` images and labels that `batch` gives for each range of them.
+/// As [`evaluate`], on the `total` inputs and targets that `batch` gives for each range of them.
 pub(super) fn evaluate_on<B: Differentiable>(
     trainee: &Trainee<B>,
     total: usize,
@@ -41,12 +41,12 @@ pub(super) fn evaluate_on<B: Differentiable>(
     let objective = trainee.learner.settings().objective;
     let ranges = || (0..total).step_by(BATCH).map(|start| start..total.min(start + BATCH));
     let pending = ranges().map(|range| {
-        let (images, labels) = batch(range);
+        let (images, target) = batch(range);
         let pass = &mut trainee.pass();
         let hidden = net.embed(images, pass);
         let outputs = net.outputs_from(0, hidden, pass);
-        let hits = hits(outputs.clone().inner(), labels.clone().inner());
-        (objective.mean_loss(outputs, labels).inner(), hits)
+        let hits = hits(outputs.clone().inner(), target.clone().inner());
+        (objective.mean_loss(outputs, target).inner(), hits)
     });
     let (mut sum, mut correct) = (0.0, 0);
     for ((loss, hits), range) in read(pending).into_iter().zip(ranges()) {

@@ -3,30 +3,36 @@
 //! that of another network.
 
 use super::checkpoint::{Checkpoint, unpack};
-use crate::config::Base;
-use crate::learn::{draw, feedback_hash};
+use crate::learn::{draw, feedback_hash, layout};
 use crate::model::NamedTensors;
 use anyhow::Result;
+use std::collections::BTreeSet;
 
 /// What of the checkpoint's feedback contradicts its seed, or `recorded`, the `feedback_hash` of its
-/// run's record. Nothing where another program drew it, or where the rule changes it as it learns.
+/// run's record. Nothing where another program drew it. What has slots of an update rule, or follows
+/// what has, is no longer as it was drawn: the rule learns it.
 ///
 /// # Errors
 /// If the checkpoint's tensors are none.
 pub fn contradictions(checkpoint: &Checkpoint, recorded: Option<&str>) -> Result<Vec<String>> {
     let config = &checkpoint.config;
-    let is_fixed = matches!(
-        config.rule(),
-        Base::Fa | Base::Dfa | Base::Drtp | Base::LayerFa | Base::Usf | Base::Brsf | Base::Frsf
-    );
-    if checkpoint.imported.is_some() || !is_fixed {
+    if checkpoint.imported.is_some() {
         return Ok(Vec::new());
     }
+    let classes = checkpoint.data.classes;
+    let has_slots = |name: &String| checkpoint.slots.contains_key(name);
+    let learned: BTreeSet<String> = layout(config, classes)
+        .into_iter()
+        .filter(|entry| has_slots(entry.average.as_ref().map_or(&entry.name, |a| &a.of)))
+        .map(|entry| entry.name)
+        .collect();
     let held = unpack(&checkpoint.learner)?;
-    let drawn = draw(config, checkpoint.data.classes, config.seed);
+    let mut drawn = draw(config, classes, config.seed);
+    drawn.retain(|name, _| !learned.contains(name));
     let mut found = unlike(&held, &drawn, config.seed);
     let hash = feedback_hash(&held);
-    if let Some(recorded) = recorded.filter(|recorded| *recorded != hash) {
+    let recorded = recorded.filter(|recorded| learned.is_empty() && *recorded != hash);
+    if let Some(recorded) = recorded {
         found.push(format!(
             "the run's record says feedback of hash {recorded}, the checkpoint holds that of {hash}"
         ));

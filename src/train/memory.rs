@@ -2,22 +2,28 @@
 //! by the system, without a word and without a record.
 
 use crate::config::{BackendName, Config};
-use crate::data::{DatasetKind, PIXELS};
+use crate::data::PIXELS;
 use crate::files;
 use crate::model::parameter_count;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
-/// Refuses synthetic data that cannot fit.
+/// Refuses data made in memory that cannot fit.
 ///
 /// # Errors
 /// Says how much they need, how much there is, and what bounds it.
 pub fn ensure_data_fit(config: &Config) -> Result<()> {
-    if config.dataset != DatasetKind::Synthetic {
+    if !config.dataset.is_generated() {
         return Ok(());
     }
-    let images = (config.train_samples as u64).saturating_add(config.test_samples as u64);
-    ensure_fit(images.saturating_mul(PIXELS as u64), || format!("{images} synthetic images"))
+    let samples = (config.train_samples as u64).saturating_add(config.test_samples as u64);
+    let bytes = match config.dataset.has_images() {
+        true => PIXELS,
+        false => (config.dataset.inputs() + config.dataset.classes()) * size_of::<f32>(),
+    };
+    ensure_fit(samples.saturating_mul(bytes as u64), || {
+        format!("{samples} samples of the {} data", config.dataset)
+    })
 }
 
 /// Refuses a network that cannot fit: of each parameter the value, the gradient and AdamW's two moments
@@ -105,6 +111,7 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::config::Arch;
+    use crate::data::DatasetKind;
 
     #[test]
     fn a_network_that_cannot_fit_is_refused_before_it_is_built_and_another_is_not() {

@@ -142,6 +142,7 @@ mod tests {
             growth: None,
             cosine: Vec::new(),
             seconds: Number(1.0),
+            growth_of_force: None,
             samples_per_second: Number(1.0),
         };
         serde_json::to_string(&metrics).unwrap() + "\n"

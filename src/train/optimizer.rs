@@ -7,7 +7,7 @@
 use super::update::{self, Parameter, Slots, UpdateRule};
 use crate::backend::{Differentiable, float_tensor};
 use crate::config::{Config, Schedule};
-use crate::learn::{Entry, Gradients, Learner, layout};
+use crate::learn::{Average, Entry, Gradients, Learner, layout};
 use crate::model::{Change, Network, Part, map_named};
 use anyhow::{Result, bail};
 use burn::tensor::backend::AutodiffBackend;
@@ -17,9 +17,14 @@ use std::collections::BTreeMap;
 /// An update rule with its state, over the named parameters of a network and its learner.
 pub struct Optimizer<B: AutodiffBackend> {
     rule: Box<dyn UpdateRule<B::InnerBackend>>,
+    /// That of auxiliary networks, and their learning rate over the run's.
+    auxiliary: Box<dyn UpdateRule<B::InnerBackend>>,
+    auxiliary_rate: f64,
     slots: BTreeMap<String, Slots<B::InnerBackend>>,
     /// The parts that the learner's own parameters are updated as.
     parts: BTreeMap<String, Part>,
+    /// Those of them that follow others.
+    averages: BTreeMap<String, Average>,
 }
 
 /// One parameter's state on the host.
@@ -34,9 +39,17 @@ pub struct HostSlots {
 impl<B: Differentiable> Optimizer<B> {
     /// A fresh optimiser.
     pub fn new(config: &Config) -> Self {
-        let part = |entry: Entry| (entry.name, entry.part);
-        let own = layout(config, config.dataset.classes()).into_iter().map(part);
-        Self { rule: update::of(config), slots: BTreeMap::new(), parts: own.collect() }
+        let own = layout(config, config.dataset.classes());
+        let part = |entry: &Entry| (entry.name.clone(), entry.part);
+        let average = |entry: &Entry| Some((entry.name.clone(), entry.average.clone()?));
+        Self {
+            rule: update::of(config),
+            auxiliary: update::of_auxiliary(config),
+            auxiliary_rate: config.auxiliary_learning_rate / config.learning_rate,
+            slots: BTreeMap::new(),
+            parts: own.iter().map(part).collect(),
+            averages: own.iter().filter_map(average).collect(),
+        }
     }
 
     /// Moves every parameter of the network that has a gradient.
@@ -44,16 +57,23 @@ impl<B: Differentiable> Optimizer<B> {
         map_named(net, &mut Walk { optimizer: self, gradients, rate })
     }
 
-    /// Moves what the learner owns and has a gradient for.
+    /// Moves what the learner owns and has a gradient for, and then what follows it.
     pub fn step_own(&mut self, learner: &mut Learner<B>, mut gradients: Gradients<B>, rate: f64) {
         if gradients.is_empty() {
             return;
         }
         learner.own_mut().change(|name, shape, value| {
             let Some(gradient) = gradients.remove(name) else { return value };
-            let part = self.parts.get(name).copied().unwrap_or(Part::Learner);
-            self.update(Parameter { name, shape, part }, value, gradient, rate)
+            self.update(Parameter { name, shape, part: self.part(name) }, value, gradient, rate)
         });
+        for (name, average) in &self.averages {
+            learner.own_mut().follow(name, average);
+        }
+    }
+
+    /// What the learner's parameter `name` is updated as.
+    fn part(&self, name: &str) -> Part {
+        self.parts.get(name).copied().unwrap_or(Part::Learner)
     }
 
     fn update(
@@ -64,7 +84,13 @@ impl<B: Differentiable> Optimizer<B> {
         rate: f64,
     ) -> Tensor<B::InnerBackend, 1> {
         let slots = self.slots.remove(parameter.name).unwrap_or_default();
-        let (value, slots) = self.rule.update(rate, &parameter, value, gradient, slots);
+        let (value, slots) = match parameter.part {
+            Part::Auxiliary => {
+                let rate = rate * self.auxiliary_rate;
+                self.auxiliary.update(rate, &parameter, value, gradient, slots)
+            }
+            _ => self.rule.update(rate, &parameter, value, gradient, slots),
+        };
         self.slots.insert(parameter.name.to_string(), slots);
         value
     }
@@ -88,12 +114,16 @@ impl<B: Differentiable> Optimizer<B> {
     pub fn import(&mut self, state: BTreeMap<String, HostSlots>, device: &B::Device) -> Result<()> {
         for (name, HostSlots { time, values: host }) in state {
             let whole = |set: &&&[&str]| set.iter().copied().eq(host.keys().map(String::as_str));
-            let Some(set) = self.rule.slots().iter().find(whole) else {
+            let sets = match self.part(&name) {
+                Part::Auxiliary => self.auxiliary.slots(),
+                _ => self.rule.slots(),
+            };
+            let Some(set) = sets.iter().find(whole) else {
                 let found: Vec<_> = host.keys().cloned().collect();
                 bail!(
                     "the optimiser's state of {name} is [{}], expected {:?}",
                     found.join(", "),
-                    self.rule.slots()
+                    sets
                 );
             };
             let values = set.iter().zip(host.into_values());

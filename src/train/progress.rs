@@ -2,6 +2,7 @@
 
 use super::run_dir::EpochMetrics;
 use crate::message::tell;
+use crate::words::short;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -65,6 +66,20 @@ impl Reporter {
             reference,
             m.samples_per_second.0,
         );
+        self.tell(line);
+        if let Some(growth) =
+            m.growth_of_force.map(|g| g.0).filter(|growth| growth.is_nan() || *growth > 1.0)
+        {
+            self.tell(format!(
+                "epoch {}: nudged states do not settle: the force on them grows {}-fold as they \
+                 relax; a smaller ep_step_size lets them",
+                m.epoch,
+                short(growth)
+            ));
+        }
+    }
+
+    fn tell(&self, line: String) {
         if self.is_shown() {
             self.bar.println(line);
         } else {

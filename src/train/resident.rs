@@ -4,11 +4,12 @@
 
 use crate::backend::float_tensor;
 use crate::data::{Augmentation, PADDING, PIXELS, PLANE, SIDE, Split};
+use crate::model::Target;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Element, Int, Tensor, TensorData};
 
-/// A batch on the device: images [N, 3072] and labels [N].
-pub type OnDevice<B> = (Tensor<B, 2>, Tensor<B, 1, Int>);
+/// A batch on the device: inputs [N, _] and what their outputs are held against.
+pub type OnDevice<B> = (Tensor<B, 2>, Target<B>);
 
 /// One image of a batch: which, cut where, mirrored or not, and its label.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +90,6 @@ impl<B: Backend> Resident<B> {
         let bytes = bytes.cast(<B::IntElem as Element>::dtype()).reshape([n, 3, SIDE, SIDE]);
         let entry = bytes * on_image + channel.mul_scalar(256);
         let images = self.values.clone().select(0, entry.reshape([n * PIXELS]));
-        (images.reshape([n, PIXELS]), column(LABEL).squeeze_dim(1))
+        (images.reshape([n, PIXELS]), Target::Classes(column(LABEL).squeeze_dim(1)))
     }
 }

@@ -122,6 +122,10 @@ pub struct EpochMetrics {
     pub growth: Option<Number>,
     /// Mean cos(a_l, g_l), l = 0 … L.
     pub cosine: Vec<Number>,
+    /// The largest factor by which the force on nudged states grew from the first to the last step of
+    /// a relaxation: above 1 they do not settle. Absent under a rule that relaxes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth_of_force: Option<Number>,
     /// Training time, without evaluation.
     pub seconds: Number,
     pub samples_per_second: Number,

@@ -11,8 +11,9 @@ use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::diagnostics;
+use crate::learn::two_phase::growth_of_force;
 use crate::learn::{Lesson, Trainee, Turn};
-use crate::model::{NamedTensors, Net, export, hits, without_gradient};
+use crate::model::{NamedTensors, Net, Target, export, hits, without_gradient};
 use crate::number::{Number, numbers};
 use crate::probe::probe;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -44,6 +45,8 @@ pub struct Session<'a, B: Differentiable> {
     diverged: Option<Divergence>,
     /// Losses and hits that are still on the device: reading them waits for it.
     pending: Vec<Pending<B>>,
+    /// Of relaxations, likewise.
+    forces: Vec<Tensor<B::InnerBackend, 1>>,
 }
 
 struct Pending<B: Differentiable> {
@@ -72,6 +75,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             progress: Progress::default(),
             diverged: None,
             pending: Vec::new(),
+            forces: Vec::new(),
             batches: Batches::of(config, data, &device),
             config,
             data,
@@ -100,6 +104,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             progress: checkpoint.progress.clone(),
             diverged: dir.read_metrics()?.iter().find_map(EpochMetrics::divergence),
             pending: Vec::new(),
+            forces: Vec::new(),
             batches: Batches::of(config, data, &device),
             config,
             data,
@@ -181,7 +186,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
         let start = Instant::now();
         let (batches, first) = (self.batches.clone(), self.progress.step);
         std::thread::scope(|scope| {
-            for (k, (images, labels)) in (first..).zip(batches.epoch(epoch, first, scope)?) {
+            for (k, (images, target)) in (first..).zip(batches.epoch(epoch, first, scope)?) {
                 if stop() {
                     self.settle();
                     return Ok(false);
@@ -189,7 +194,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
                 if k == 0 {
                     self.progress = Progress { epoch: self.progress.epoch, ..Progress::default() };
                 }
-                self.train_batch(images, labels, rate)
+                self.train_batch(images, target, rate)
                     .with_context(|| format!("epoch {epoch}, step {k}"))?;
                 self.progress.step = k + 1;
                 self.progress.seconds = before + start.elapsed().as_secs_f64();
@@ -202,27 +207,29 @@ impl<'a, B: Differentiable> Session<'a, B> {
         })
     }
 
-    /// One step of rule and optimiser on images [N, 3072] and labels [N].
+    /// One step of rule and optimiser on inputs [N, _] and what their outputs are held against.
     ///
     /// # Errors
     /// If a parameter that is trained received no gradient.
     pub fn train_batch(
         &mut self,
         images: Tensor<B, 2>,
-        labels: Tensor<B, 1, Int>,
+        target: Target<B>,
         rate: f64,
     ) -> Result<()> {
         let Progress { epoch, step, .. } = self.progress;
         let turn = Turn { seed: self.config.seed, epoch: epoch + 1, step };
+        self.trainee.learner.begin(turn.epoch);
         let [samples, _] = images.dims();
-        let Lesson { loss, outputs, network, own, buffers } =
-            self.trainee.learn(images, labels.clone(), turn);
+        let Lesson { loss, outputs, network, own, force, buffers } =
+            self.trainee.learn(images, target.clone(), turn);
         let lost = without_gradient(self.trainee.net(), &network);
         ensure!(lost.is_empty(), "no gradient reached {}", lost.join(", "));
         self.trainee.buffers = buffers;
         self.trainee.update(|net| self.optimizer.step(net, network, rate));
         self.optimizer.step_own(&mut self.trainee.learner, own, rate);
-        self.pending.push(Pending { loss, hits: hits(outputs, labels.inner()), samples });
+        self.forces.extend(force);
+        self.pending.push(Pending { loss, hits: hits(outputs, target.inner()), samples });
         Ok(())
     }
 
@@ -240,6 +247,11 @@ impl<'a, B: Differentiable> Session<'a, B> {
             self.progress.loss_sum += loss * samples as f64;
             self.progress.correct += hits;
             self.progress.seen += samples as u64;
+        }
+        let forces = std::mem::take(&mut self.forces);
+        if !forces.is_empty() {
+            let squares: Vec<f64> = Tensor::cat(forces, 0).into_data().iter::<f64>().collect();
+            self.progress.unsettle(growth_of_force(&squares));
         }
     }
 
@@ -283,6 +295,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             gradient_norms: reference.map_err(unmeasured)?.detail.per_layer,
             growth: growth.ok().map(|found| Number(found.value)),
             cosine: cosine.map_err(unmeasured)?.detail.per_layer,
+            growth_of_force: self.progress.growth_of_force.map(Number),
             seconds: Number(self.progress.seconds),
             samples_per_second: Number(speed),
         })

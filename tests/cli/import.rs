@@ -319,7 +319,7 @@ fn fused_and_convolved(
 #[ignore = "writes the data that tests/import/resmlp.py trains and measures the golden network on"]
 fn synthetic_records() {
     let folder = PathBuf::from(std::env::var_os("SYNTHETIC_RECORDS").expect("SYNTHETIC_RECORDS"));
-    let spec = SyntheticSpec { seed: 0, train: 2000, test: 256 };
+    let spec = SyntheticSpec { train: 2000, test: 256, ..SyntheticSpec::default() };
     let data = data::load(DatasetKind::Synthetic, None, &spec).expect("the data");
     for (name, split) in [("train.bin", &data.train), ("test.bin", &data.test)] {
         let record = |i: usize| [&[split.labels[i]], split.image(i)].concat();

@@ -1,6 +1,6 @@
 //! The bits of a run are those of its machine: what decides them is recorded, and mixtures are said.
 
-use crate::common::Place;
+use crate::common::{Outcome, Place};
 
 #[test]
 fn a_run_records_its_instruction_sets_and_a_study_says_where_they_are_mixed() {
@@ -43,4 +43,39 @@ fn a_run_records_its_instruction_sets_and_a_study_says_where_they_are_mixed() {
     place.write(&file, record.to_string());
     let said = place.done(audit).stderr;
     assert!(!said.contains("instruction sets"), "{said}");
+}
+
+#[test]
+fn a_pinned_instruction_set_is_recorded_and_one_that_is_not_there_is_refused() {
+    let place = Place::new();
+    let pinned = |word: &str, line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = place.command(&words);
+        Outcome::of(command.env("FA_AUDIT_INSTRUCTION_SET", word).output().expect("it starts"))
+    };
+    let refused = pinned("mmx", "keys width");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("FA_AUDIT_INSTRUCTION_SET")
+            && refused.stderr.contains("avx2, avx512")
+    );
+
+    let train = "train --config small.toml --method dfa --epochs 1";
+    place.done(&format!("{train} --out native"));
+    let native = place.json("native/run.json")["provenance"]["instruction_sets"].to_string();
+    let done = pinned("avx2", &format!("{train} --out pinned"));
+    if native.contains("products baseline") {
+        assert_eq!(done.code, 2, "{}", done.stderr);
+        return;
+    }
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let recorded = place.json("pinned/run.json")["provenance"]["instruction_sets"].to_string();
+    assert!(recorded.contains("products avx2 (pinned)"), "{recorded}");
+    if native.contains("products avx2") {
+        let bits = |run: &str| {
+            std::fs::read(place.path(&format!("{run}/checkpoint.mpk"))).expect("a checkpoint")
+        };
+        assert!(bits("native") == bits("pinned"), "the same kernels, and other bits");
+        assert_eq!(pinned("avx512", "keys width").code, 2);
+    }
 }

@@ -30,6 +30,7 @@ mod sizes;
 mod strangers;
 #[cfg(unix)]
 mod streams;
+mod tasks;
 mod traces;
 mod twins;
 mod verify;

@@ -15,10 +15,12 @@ fn same_run(place: &Place, a: &str, b: &str) {
 #[test]
 fn the_same_command_gives_the_same_metrics_and_the_same_checkpoint() {
     let place = Place::new();
-    for method in ["bp", "fa", "dfa", "random-target"] {
+    for method in ["bp", "fa", "dfa", "random-target", "state-bridge", "credit-bridge"] {
         for run in ["one", "two"] {
-            place
-                .done(&format!("train --config small.toml --method {method} --out {method}-{run}"));
+            place.done(&format!(
+                "train --config small.toml --method {method} --set auxiliary_width=16 \
+                 --out {method}-{run}"
+            ));
         }
         same_run(&place, &format!("{method}-one"), &format!("{method}-two"));
     }
@@ -79,6 +81,41 @@ fn a_killed_run_resumes_to_the_same_bits() {
     assert_eq!(outcome.code, -1, "killed");
     place.done("train --out cut --resume");
     same_run(&place, "whole", "cut");
+}
+
+/// What the learner learned for itself, its averages and its slots go on as well, and a run that dies in
+/// the warm-up ends it when the whole one does.
+#[test]
+fn a_killed_run_of_a_learned_credit_resumes_to_the_same_bits() {
+    let place = Place::new();
+    for (method, keys) in [("state-bridge", ""), ("credit-bridge", "--set warm_up=0.5")] {
+        let train = format!(
+            "train --config small.toml --method {method} {keys} --set auxiliary_width=16 \
+             --set train_samples=3000 --set epochs=8 --no-progress"
+        );
+        place.done(&format!("{train} --out {method}-whole"));
+        let cut = format!("{method}-cut");
+        let outcome = place.stop_after_an_epoch(&cut, "-KILL", &format!("{train} --out {cut}"));
+        assert_eq!(outcome.code, -1, "killed");
+        place.done(&format!("train --out {cut} --resume"));
+        same_run(&place, &format!("{method}-whole"), &cut);
+    }
+}
+
+/// An auxiliary network sees one token, and a network without blocks has nothing to bridge.
+#[test]
+fn a_bridge_on_a_network_that_it_cannot_serve_is_refused_with_the_reason() {
+    let place = Place::new();
+    for (words, reason) in [
+        ("--method state-bridge --arch vit-mini", "method: state-bridge"),
+        ("--method frozen --base credit-bridge --arch vit-mini", "base: credit-bridge"),
+        ("--method shallow --base state-bridge", "state-bridge needs blocks"),
+    ] {
+        let outcome = place.run(&format!("train --config small.toml {words} --out run"));
+        assert_eq!(outcome.code, 2, "{words}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(reason), "{words}: {}", outcome.stderr);
+        assert!(!place.path("run").exists());
+    }
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn records_and_verdicts_of_others_steer_nothing_in_any_report() {
                 [[grid]]\nmethod = ['dfa', 'fa']\nseed = [1, 2]\n";
     place.write("study.toml", text);
     place.done("audit study.toml --out s");
+    let own = place.read("s/study.json");
     let mut plan = place.json("s/study.json");
     plan["name"] = json!(HOSTILE);
     plan["runs"][0]["directory"] = json!(HOSTILE);
@@ -106,7 +107,7 @@ fn records_and_verdicts_of_others_steer_nothing_in_any_report() {
         place.write(&file, record.to_string());
         let file = format!("s/{run}/verdict.json");
         let mut verdict = place.json(&file);
-        for key in ["method", "arch", "dataset", "label", "data_source", "diverged"] {
+        for key in ["label", "data_source", "diverged"] {
             verdict["run"][key] = json!(HOSTILE);
         }
         poison(&mut verdict["reasons"]);
@@ -126,6 +127,14 @@ fn records_and_verdicts_of_others_steer_nothing_in_any_report() {
         }
     }
     both_tame("report --seeds", &place.done("report s --seeds"));
+    let outcome = place.run("regress baseline.json s --update");
+    assert_eq!(outcome.code, 2, "a run is missing: {}", outcome.stderr);
+    both_tame("regress --update", &outcome);
+    place.write("s/study.json", own);
+    let failed = format!("s/{}/run.json", runs[1]);
+    let mut record = place.json(&failed);
+    record["status"] = json!("finished");
+    place.write(&failed, record.to_string());
     let outcome = place.done("regress baseline.json s --update");
     both_tame("regress --update", &outcome);
     for format in ["table", "md", "junit", "json"] {
@@ -134,6 +143,19 @@ fn records_and_verdicts_of_others_steer_nothing_in_any_report() {
     }
     let outcome = place.run("audit study.toml --out s");
     both_tame("audit", &outcome);
+    // A verdict of another method is no verdict of this run, and its words are in the error.
+    for key in ["method", "arch", "dataset"] {
+        let file = format!("s/{}/verdict.json", runs[1]);
+        let own = place.read(&file);
+        let mut verdict = place.json(&file);
+        verdict["run"][key] = json!(HOSTILE);
+        place.write(&file, verdict.to_string());
+        let outcome = place.run("report s");
+        assert_eq!(outcome.code, 1, "{key}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("forged"), "{key}: {}", outcome.stderr);
+        both_tame(key, &outcome);
+        place.write(&file, own);
+    }
 }
 
 #[test]

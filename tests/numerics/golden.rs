@@ -135,8 +135,9 @@ fn the_forward_pass_and_the_reference_gradient_are_pytorchs(arch: Arch) {
     let top = reference.gradient[case.config.depth].clone().sum_dim(1).squeeze_dim::<2>(1);
     let known = Known {
         blocks: case.config.depth,
+        outputs: reference.outputs.clone(),
         error: objective.error(reference.outputs, labels.clone().inner()),
-        labels: labels.clone().inner(),
+        target: labels.clone().inner().into(),
         top: Some(top),
         hidden: Vec::new(),
     };

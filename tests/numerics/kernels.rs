@@ -114,6 +114,23 @@ fn a_map_behind_a_layer_norm_agrees_with_its_formula() {
     });
 }
 
+/// What reaches x does not depend on whether norm and map are trained, too.
+#[test]
+fn what_passes_a_map_behind_a_layer_norm_is_the_same_where_nothing_of_it_is_trained() {
+    let reached = |is_trained: bool| {
+        let a = Arguments::<F64>::new(1.0, true);
+        let tracked = |v: &Tensor<F64, 1>| v.clone().detach().set_require_grad(is_trained);
+        let weight = a.weight.clone().detach().set_require_grad(is_trained);
+        let norm = ScaleShift { gamma: tracked(&a.gamma), beta: tracked(&a.beta) };
+        let map = Affine::new(weight.clone(), tracked(&a.bias));
+        let _turn = differentiating();
+        let gradients = Kernels::normed_affine(a.x.clone(), norm, map).square().sum().backward();
+        assert_eq!(weight.grad(&gradients).is_some(), is_trained);
+        host(a.x.grad(&gradients).expect("x is a leaf"))
+    };
+    assert_eq!(reached(false), reached(true));
+}
+
 #[test]
 fn gelu_agrees_with_its_formula() {
     let gelu = |a: &Arguments<F64>| {

@@ -1,11 +1,14 @@
 //! The numbers: golden values from PyTorch, exact identities, agreement of backends.
 
 mod agreement;
+mod bridges;
 mod common;
 mod golden;
 mod identities;
 mod kernels;
 mod layer_norm;
 mod lillicrap;
+mod networks;
 mod rules;
+mod tasks;
 mod two_phase;

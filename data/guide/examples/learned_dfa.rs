@@ -4,7 +4,7 @@
 //!
 //! Behind a linear readout with weight W [d, C] the target is W e, so that B_l comes to W.
 
-use super::{Card, Credit, Entry, Given, Gradients, Known, LocalRule, Own, Rule, dfa};
+use super::{Card, Credit, Entry, Given, Gradients, Known, LocalRule, Rule, Scene, dfa};
 use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::model::{Network, Outline};
@@ -31,23 +31,21 @@ impl LocalRule for LearnedDfa {
     const NEEDS_TOP: bool = true;
 
     fn credit<B: Differentiable, N: Network<B>>(
-        _: &N,
+        scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
-        own: &Own<B::InnerBackend>,
     ) -> Credit<B::InnerBackend> {
-        dfa::credit(known.error.clone(), own, known.blocks)
+        dfa::credit(known.error.clone(), scene.own, known.blocks)
     }
 
     fn learn<B: Differentiable, N: Network<B>>(
-        _: &N,
+        scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
-        own: &Own<B::InnerBackend>,
     ) -> Gradients<B> {
         let top = known.top.clone().expect("the readout's gradient");
         let error = known.error.clone();
         let n = error.dims()[0] as f64;
         let mut gradients = Gradients::<B>::new();
-        for (l, b) in own.layers().enumerate() {
+        for (l, b) in scene.own.layers().enumerate() {
             let residual = error.clone().matmul(b.clone().transpose()) - top.clone().mul_scalar(n);
             let gradient = residual.transpose().matmul(error.clone()).div_scalar(n);
             gradients.insert(format!("feedback.{l}"), gradient.flatten(0, 1));

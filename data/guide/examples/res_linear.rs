@@ -5,7 +5,6 @@ use super::resmlp::Readout;
 use super::{LayerNorm, Linear, Network, Outline, Pass, Size};
 use crate::backend::Kernels;
 use crate::config::Config;
-use crate::data::PIXELS;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -28,7 +27,8 @@ struct LinearBlock<B: Backend> {
 /// What is known of it beforehand.
 pub(super) fn outline(config: &Config, classes: usize) -> Outline {
     let d = config.width;
-    let (embed, block) = (Size::affine(PIXELS, d), Size::norm(d) + Size::affine(d, d));
+    let embed = Size::affine(config.dataset.inputs(), d);
+    let block = Size::norm(d) + Size::affine(d, d);
     let maps = [("linear", [d, d], Draw::Normal(config.w2_std))];
     Outline::of_equal_blocks(config, classes, 1, [embed, block], &maps)
 }
@@ -39,7 +39,7 @@ impl<B: Kernels> ResLinear<B> {
         let mut init = Init::new(config.seed, device);
         let (d, small) = (config.width, Draw::Normal(config.w2_std));
         Self {
-            embed: init.linear("embed", PIXELS, d),
+            embed: init.linear("embed", config.dataset.inputs(), d),
             blocks: (0..config.blocks())
                 .map(|l| LinearBlock {
                     norm: init.layer_norm(d),

@@ -2,7 +2,7 @@
 //!
 //! a_l = B_l sign(e),  B_l ∈ R^{d×C} fixed and random,  e = softmax(logits) − onehot(y).
 
-use super::{Card, Credit, Entry, Given, Known, LocalRule, Own, Rule, dfa};
+use super::{Card, Credit, Entry, Given, Known, LocalRule, Rule, Scene, dfa};
 use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::model::{Network, Outline};
@@ -27,10 +27,9 @@ impl Rule for Sdfa {
 
 impl LocalRule for Sdfa {
     fn credit<B: Differentiable, N: Network<B>>(
-        _: &N,
+        scene: &Scene<B, N>,
         known: &Known<B::InnerBackend>,
-        own: &Own<B::InnerBackend>,
     ) -> Credit<B::InnerBackend> {
-        dfa::credit(known.error.clone().sign(), own, known.blocks)
+        dfa::credit(known.error.clone().sign(), scene.own, known.blocks)
     }
 }

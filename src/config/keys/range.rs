@@ -16,6 +16,8 @@ pub enum Range {
     Positive,
     /// A number from 0 to below 1.
     BelowOne,
+    /// A number from 0 to 1.
+    Share,
     /// A finite number.
     Finite,
     /// `true` or `false`.
@@ -40,6 +42,7 @@ impl Range {
             (Self::NotNegative, Value::Real(x)) => x.is_finite() && *x >= 0.0,
             (Self::Positive, Value::Real(x)) => x.is_finite() && *x > 0.0,
             (Self::BelowOne, Value::Real(x)) => (0.0..1.0).contains(x),
+            (Self::Share, Value::Real(x)) => (0.0..=1.0).contains(x),
             (Self::Finite, Value::Real(x)) => x.is_finite(),
             (Self::Words(words), Value::Word(word)) => words().contains(word),
             (Self::Device, Value::Text(device)) => {
@@ -62,6 +65,7 @@ impl Range {
             Self::NotNegative => "a finite number, 0 or more".into(),
             Self::Positive => "a finite number above 0".into(),
             Self::BelowOne => "a number from 0 to below 1".into(),
+            Self::Share => "a number from 0 to 1".into(),
             Self::Finite => "a finite number".into(),
             Self::Flag => "true or false".into(),
             Self::Words(words) => words().join(", "),

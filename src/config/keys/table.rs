@@ -14,8 +14,9 @@
 
 use super::{Key, Label, Range, Role, Typed, expect, given, is_cuda, keys};
 use crate::config::{
-    Arch, BackendName, Base, CreditTokens, EmbedSignal, FeedbackDistribution, FeedbackSharing,
-    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, Schedule,
+    Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
+    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, MatmulPrecision,
+    Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Schedule,
 };
 use crate::data::{DatasetKind, SyntheticSpec};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
@@ -29,16 +30,18 @@ keys! {
     method: Method {
         default: Method::Bp, range: Range::Words(|| Method::WORDS.to_vec()), absent: None,
         role: Rule, label: Words(|c, _| Some(method(c))), time: true, when: true,
+        fits: expect(c.method.rule().is_none() || one_token(c), c.method, ONE_TOKEN),
     }
     /// The rule under `frozen`, `shallow` and `random-target`.
     base: Base {
         default: Base::Dfa, range: Range::Words(|| Base::WORDS.to_vec()), absent: None,
         role: Rule, label: Elsewhere, time: true, when: c.method.rule().is_none(),
         fits: expect(
-            c.method != Method::Shallow || c.base != Base::Fa,
+            c.method != Method::Shallow || !(c.base == Base::Fa || c.base.has_auxiliary()),
             c.base,
-            "another rule for shallow: fa needs blocks",
-        ),
+            format!("another rule for shallow: {} needs blocks", c.base),
+        )
+        .and(expect(c.method.rule().is_some() || one_token(c), c.base, ONE_TOKEN)),
     }
     /// Penalty weight λ of λ · mean_batch Σ_j f_l(h_l)_j² in every block's loss (published: 0).
     penalty: f64 {
@@ -56,17 +59,22 @@ keys! {
     arch: Arch {
         default: arch, range: Range::Words(|| Arch::WORDS.to_vec()), absent: None,
         role: Shape, label: Elsewhere, time: true, when: true,
+        fits: expect(
+            c.arch != Arch::VitMini || c.dataset.has_images(),
+            c.arch,
+            format!("another network for {}: its samples are no images", c.dataset),
+        ),
     }
-    /// Width d of the hidden states (published: 256, vit-mini 128).
+    /// Width d of the hidden states (published: 256, vit-mini and student 128, lq 64).
     width: usize {
-        default: if arch == Arch::VitMini { 128 } else { 256 },
+        default: width(arch),
         range: Range::Count(1 << 16), absent: None,
         role: Shape, label: Words(|c, usual| said(c.width != usual.width, "d=", c.width)),
         time: true, when: true,
     }
-    /// Number of residual blocks L (published: 4).
+    /// Number of residual blocks L (published: 4; lq 12).
     depth: usize {
-        default: 4, range: Range::Count(1 << 10), absent: None,
+        default: if arch == Arch::Lq { 12 } else { 4 }, range: Range::Count(1 << 10), absent: None,
         role: Shape, label: Words(|c, usual| said(c.depth != usual.depth, "L=", c.depth)),
         time: true, when: c.blocks() > 0,
     }
@@ -74,25 +82,39 @@ keys! {
     expansion: usize {
         default: 1, range: Range::Count(64), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::VitMini && c.blocks() > 0,
+        when: has_two_maps(c) && c.blocks() > 0,
     }
     /// resmlp: standard deviation of W2 at initialisation (published: 0.01).
     w2_std: f64 {
         default: 0.01, range: Range::NotNegative, absent: None,
         role: Training, label: KeyAndValue, time: false,
-        when: c.arch != Arch::VitMini && c.blocks() > 0,
+        when: has_two_maps(c) && c.blocks() > 0,
     }
-    /// LayerNorm before the head (published: true).
+    /// LayerNorm before the head (published: true; mlp, student and lq: false).
     terminal_norm: bool {
-        default: true, range: Range::Flag, absent: None,
-        role: Shape, label: Words(|c, _| said(!c.terminal_norm, "no ", "LN")),
+        default: may_have_norm(arch), range: Range::Flag, absent: None,
+        role: Shape,
+        label: Words(|c, usual| with_or_without(c.terminal_norm, usual.terminal_norm, "LN")),
         time: false, when: true,
     }
-    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true).
+    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true; mlp: false).
     residual_add: bool {
-        default: true, range: Range::Flag, absent: None,
-        role: Shape, label: Words(|c, _| said(!c.residual_add, "no ", "skip")),
+        default: !is_plain(arch), range: Range::Flag, absent: None,
+        role: Shape,
+        label: Words(|c, usual| with_or_without(c.residual_add, usual.residual_add, "skip")),
         time: false, when: c.blocks() > 0,
+    }
+    /// mlp: what follows each map (recommended: relu).
+    activation: Activation {
+        default: Activation::Relu, range: Range::Words(|| Activation::WORDS.to_vec()),
+        absent: Some(Activation::Relu),
+        role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
+    }
+    /// mlp: what normalises the hidden activity, between map and activation (recommended: none).
+    activity_norm: ActivityNorm {
+        default: ActivityNorm::None, range: Range::Words(|| ActivityNorm::WORDS.to_vec()),
+        absent: Some(ActivityNorm::None),
+        role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
     }
     /// The first so many blocks stay at initialisation: the depth ladder trains the last
     /// `depth - frozen_blocks` (default: 0).
@@ -110,7 +132,7 @@ keys! {
     /// vit-mini: patch size in pixels (recommended: 4, which makes 64 tokens).
     patch: usize {
         default: 4, range: Range::Count(32), absent: None,
-        role: Shape, label: KeyAndValue, time: true, when: c.arch != Arch::ResMlp,
+        role: Shape, label: KeyAndValue, time: true, when: may_have_tokens(c),
         fits: expect(
             c.arch != Arch::VitMini || 32usize.is_multiple_of(c.patch),
             c.patch,
@@ -121,7 +143,7 @@ keys! {
     heads: usize {
         default: 4, range: Range::Count(1 << 10), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::ResMlp && c.blocks() > 0,
+        when: may_have_tokens(c) && c.blocks() > 0,
         fits: expect(
             c.arch != Arch::VitMini || c.width.is_multiple_of(c.heads),
             c.heads,
@@ -132,19 +154,19 @@ keys! {
     mlp_ratio: usize {
         default: 2, range: Range::Count(64), absent: None,
         role: Shape, label: KeyAndValue, time: true,
-        when: c.arch != Arch::ResMlp && c.blocks() > 0,
+        when: may_have_tokens(c) && c.blocks() > 0,
     }
     /// vit-mini: tokens that receive the credit (recommended: all).
     credit_tokens: CreditTokens {
         default: CreditTokens::All, range: Range::Words(|| CreditTokens::WORDS.to_vec()),
         absent: None,
         role: Rule, label: KeyAndValue, time: false,
-        when: c.arch != Arch::ResMlp && c.rule().is_local(),
+        when: may_have_tokens(c) && c.rule().is_local(),
     }
     /// vit-mini: where norms and cosines are taken (published: cls).
     measure: Measure {
         default: Measure::Cls, range: Range::Words(|| Measure::WORDS.to_vec()), absent: None,
-        role: Protocol, label: Unsaid, time: false, when: c.arch != Arch::ResMlp,
+        role: Protocol, label: Unsaid, time: false, when: may_have_tokens(c),
     }
 
     /// The data.
@@ -156,27 +178,41 @@ keys! {
     /// Where the CIFAR files lie; not part of the run's identity.
     data_dir: Option<PathBuf> {
         default: None, range: Range::Folder, absent: Some(None),
-        role: Folder, label: Unsaid, time: false, when: c.dataset != DatasetKind::Synthetic,
+        role: Folder, label: Unsaid, time: false, when: !c.dataset.is_generated(),
     }
     /// RandomCrop(32, pad 4) and horizontal flip of training images (published: true).
     augment: bool {
         default: dataset.augmentable(), range: Range::Flag, absent: None,
-        role: Training, label: KeyAndValue, time: true, when: true,
+        role: Training, label: KeyAndValue, time: true, when: c.dataset.has_images(),
+        fits: expect(c.dataset.has_images() || !c.augment, c.augment, "false where samples are vectors"),
     }
-    /// synthetic: seed of teacher and images, the same for every run of a study.
+    /// Made in memory: seed of teacher and samples, the same for every run of a study.
     data_seed: u64 {
         default: SyntheticSpec::default().seed, range: Range::Seed, absent: None,
-        role: Data, label: KeyAndValue, time: false, when: c.dataset == DatasetKind::Synthetic,
+        role: Data, label: KeyAndValue, time: false, when: c.dataset.is_generated(),
     }
-    /// synthetic: number of training images.
+    /// Made in memory: number of training samples (toy-lq: 51,200, an epoch of 200 steps).
     train_samples: usize {
-        default: SyntheticSpec::default().train, range: Range::Count(1 << 24), absent: None,
-        role: Data, label: KeyAndValue, time: true, when: c.dataset == DatasetKind::Synthetic,
+        default: if is_toy(dataset) { 51_200 } else { SyntheticSpec::default().train }, range: Range::Count(1 << 24), absent: None,
+        role: Data, label: KeyAndValue, time: true, when: c.dataset.is_generated(),
     }
-    /// synthetic: number of test images.
+    /// Made in memory: number of test samples.
     test_samples: usize {
         default: SyntheticSpec::default().test, range: Range::Count(1 << 24), absent: None,
-        role: Data, label: KeyAndValue, time: true, when: c.dataset == DatasetKind::Synthetic,
+        role: Data, label: KeyAndValue, time: true, when: c.dataset.is_generated(),
+    }
+
+    /// student: α of φ_α(z) = (1 − α) z + α tanh(z), in the network and in the teacher (published:
+    /// 0, 0.25, 0.5 and 1).
+    alpha: f64 {
+        default: 1.0, range: Range::Share, absent: Some(1.0),
+        role: Data, label: KeyAndValue, time: false,
+        when: c.dataset == DatasetKind::Student || (c.arch == Arch::Student && c.blocks() > 0),
+    }
+    /// student: blocks of the teacher (recommended: 4).
+    teacher_depth: usize {
+        default: 4, range: Range::Count(64), absent: Some(4),
+        role: Data, label: KeyAndValue, time: false, when: c.dataset == DatasetKind::Student,
     }
 
     /// Scaling of the credit (published: rms).
@@ -200,7 +236,8 @@ keys! {
     /// feedback stands for, at initialisation (published: 1).
     feedback_scale: f64 {
         default: 1.0, range: Range::Positive, absent: None,
-        role: Rule, label: KeyAndValue, time: false, when: c.rule() != Base::Bp,
+        role: Rule, label: KeyAndValue, time: false,
+        when: has_feedback(c) || matches!(c.rule(), Base::Usf | Base::Brsf),
     }
     /// One feedback matrix a layer, or one for all (published: layer).
     feedback_sharing: FeedbackSharing {
@@ -220,22 +257,154 @@ keys! {
         ),
     }
 
-    /// Passes over the training data (published: 100; 30 for the penalty runs).
+    /// state-bridge, credit-bridge: what the auxiliary network learns. `learned` its targets; the others
+    /// are twins: `shuffled` those of other samples, `random` numbers of their size, `zero-target`
+    /// zeros, `untrained` nothing.
+    auxiliary: Auxiliary {
+        default: Auxiliary::Learned, range: Range::Words(|| Auxiliary::WORDS.to_vec()),
+        absent: Some(Auxiliary::Learned),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule().has_auxiliary(),
+    }
+    /// state-bridge, credit-bridge: what the auxiliary network is told of a sample beside h_l and l
+    /// (published: error; delta fails on CIFAR-10).
+    code: Code {
+        default: Code::Error, range: Range::Words(|| Code::WORDS.to_vec()),
+        absent: Some(Code::Error),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule().has_auxiliary(),
+    }
+    /// state-bridge, credit-bridge: hidden layers of the auxiliary network (recovered for
+    /// credit-bridge on the linear–quadratic task: 3).
+    auxiliary_layers: usize {
+        default: 3, range: Range::Count(16), absent: Some(3),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule().has_auxiliary(),
+    }
+    /// state-bridge, credit-bridge: their width (recovered for credit-bridge on the linear–quadratic
+    /// task: 256).
+    auxiliary_width: usize {
+        default: 256, range: Range::Count(1 << 12), absent: Some(256),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule().has_auxiliary(),
+    }
+    /// state-bridge, credit-bridge: learning rate of the auxiliary network, which AdamW trains on the
+    /// run's schedule (recovered for the linear–quadratic task: 1e-3).
+    auxiliary_learning_rate: f64 {
+        default: 1e-3, range: Range::Positive, absent: Some(1e-3),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_auxiliary(c),
+    }
+    /// state-bridge, credit-bridge: its weight decay (recommended: 0.01, the network's).
+    auxiliary_weight_decay: f64 {
+        default: 0.01, range: Range::NotNegative, absent: Some(0.01),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_auxiliary(c),
+    }
+    /// state-bridge: what the predictor puts out (recommended: direct).
+    predictor_output: PredictorOutput {
+        default: PredictorOutput::Direct, range: Range::Words(|| PredictorOutput::WORDS.to_vec()),
+        absent: Some(PredictorOutput::Direct),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::StateBridge,
+    }
+    /// state-bridge: frequencies at which the predictor sees the layer's time l/L (recommended: 8).
+    predictor_octaves: usize {
+        default: 8, range: Range::Count(32), absent: Some(8),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::StateBridge,
+    }
+    /// credit-bridge: those at which the value network sees it (recommended: 1).
+    value_octaves: usize {
+        default: 1, range: Range::Count(32), absent: Some(1),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::CreditBridge,
+    }
+    /// credit-bridge: noisy copies K of h_{l+1} in the soft minimum (recovered for the
+    /// linear–quadratic task: 8).
+    bridge_copies: usize {
+        default: 8, range: Range::Count(1 << 10), absent: Some(8),
+        role: Rule, label: KeyAndValue, time: true, when: has_learning_value(c),
+    }
+    /// credit-bridge: standard deviation σ of their noise (published: 0.1).
+    bridge_noise: f64 {
+        default: 0.1, range: Range::NotNegative, absent: Some(0.1),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_value(c),
+    }
+    /// credit-bridge: temperature λ of the soft minimum (published: 0.1).
+    softmin_temperature: f64 {
+        default: 0.1, range: Range::Positive, absent: Some(0.1),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_value(c),
+    }
+    /// credit-bridge: decay of the averaged copy of the value network that the soft minimum asks
+    /// (recovered for the linear–quadratic task: 0.995).
+    average_decay: f64 {
+        default: 0.995, range: Range::BelowOne, absent: Some(0.995),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_value(c),
+    }
+    /// credit-bridge: weight of the terminal gradient's term (published: 1).
+    gradient_weight: f64 {
+        default: 1.0, range: Range::NotNegative, absent: Some(1.0),
+        role: Rule, label: KeyAndValue, time: false, when: has_learning_value(c),
+    }
+    /// credit-bridge: what holds ∇V at h_L against δ_L (recommended: relative; absolute fails where
+    /// hidden states grow, because gradients then shrink).
+    gradient_matching: GradientMatching {
+        default: GradientMatching::Relative,
+        range: Range::Words(|| GradientMatching::WORDS.to_vec()),
+        absent: Some(GradientMatching::Relative),
+        role: Rule, label: KeyAndValue, time: false,
+        when: has_learning_value(c) && c.gradient_weight > 0.0,
+    }
+    /// credit-bridge: share of the epochs, the first ones, in which DFA trains the network while the
+    /// value network learns (published: 0.2).
+    warm_up: f64 {
+        default: 0.2, range: Range::BelowOne, absent: Some(0.2),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::CreditBridge,
+    }
+
+    /// ep: nudging strength β (recovered: 0.5).
+    ep_nudge: f64 {
+        default: 0.5, range: Range::Positive, absent: Some(0.5),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Ep,
+    }
+    /// ep: steps of the nudged state from the free one (recovered: 20).
+    ep_steps: usize {
+        default: 20, range: Range::Count(1 << 16), absent: Some(20),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule() == Base::Ep && c.blocks() > 0,
+    }
+    /// ep: size of a step (recommended: 0.1).
+    ep_step_size: f64 {
+        default: 0.1, range: Range::Positive, absent: Some(0.1),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Ep && c.blocks() > 0,
+    }
+    /// ep: the nudged states (recommended: one-sided).
+    ep_phases: EpPhases {
+        default: EpPhases::OneSided, range: Range::Words(|| EpPhases::WORDS.to_vec()),
+        absent: Some(EpPhases::OneSided),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule() == Base::Ep,
+    }
+    /// ep: what is measured as its credit; it trains nothing by itself (recovered: displacement).
+    ep_credit: EpCredit {
+        default: EpCredit::Displacement, range: Range::Words(|| EpCredit::WORDS.to_vec()),
+        absent: Some(EpCredit::Displacement),
+        role: Protocol, label: Words(|c, _| Some(c.ep_credit.to_string())),
+        time: false, when: c.rule() == Base::Ep,
+    }
+
+    /// Passes over the training data (published: 100; 30 for the penalty runs, 80 for the student;
+    /// toy-lq: 10, which are 2,000 steps).
     epochs: usize {
-        default: if dataset == DatasetKind::Synthetic { 15 } else { 100 },
+        default: epochs(dataset),
         range: Range::Count(1 << 20), absent: None,
         role: Training, label: Elsewhere, time: false, when: true,
     }
-    /// Samples a step (published: 128).
+    /// Samples a step (published: 128; toy-lq 256).
     batch_size: usize {
-        default: 128, range: Range::Count(1 << 20), absent: None,
+        default: if is_toy(dataset) { 256 } else { 128 }, range: Range::Count(1 << 20), absent: None,
         role: Training, label: KeyAndValue, time: true, when: true,
     }
-    /// What the outputs are held against (published: cross-entropy).
+    /// What the outputs are held against (published: cross-entropy; vectors: squared-error).
     objective: Objective {
-        default: Objective::CrossEntropy, range: Range::Words(|| Objective::WORDS.to_vec()),
+        default: if dataset.has_images() { Objective::CrossEntropy } else { Objective::SquaredError }, range: Range::Words(|| Objective::WORDS.to_vec()),
         absent: Some(Objective::CrossEntropy),
         role: Training, label: KeyAndValue, time: false, when: true,
+        fits: expect(
+            c.dataset.has_images() || c.objective == Objective::SquaredError,
+            c.objective,
+            "squared-error where vectors are wanted",
+        ),
     }
     /// What makes of gradients the changes of parameters (published: adamw).
     optimizer: OptimizerName {
@@ -248,25 +417,25 @@ keys! {
         default: 1e-3, range: Range::Positive, absent: None,
         role: Training, label: KeyAndValue, time: false, when: true,
     }
-    /// Weight decay λ, decoupled but under sgd (published: 0.01).
+    /// Weight decay λ, decoupled but under sgd (published: 0.01; toy-lq: 0).
     weight_decay: f64 {
-        default: 0.01, range: Range::NotNegative, absent: None,
+        default: if is_toy(dataset) { 0.0 } else { 0.01 }, range: Range::NotNegative, absent: None,
         role: Training, label: KeyAndValue, time: false, when: true,
     }
     /// AdamW β₁ (PyTorch's default).
     beta_1: f64 {
         default: 0.9, range: Range::BelowOne, absent: None,
-        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+        role: Training, label: KeyAndValue, time: false, when: has_adamw(c),
     }
     /// AdamW β₂ (PyTorch's default).
     beta_2: f64 {
         default: 0.999, range: Range::BelowOne, absent: None,
-        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+        role: Training, label: KeyAndValue, time: false, when: has_adamw(c),
     }
     /// AdamW ε (PyTorch's default 1e-8; Burn's is 1e-5).
     epsilon: f64 {
         default: 1e-8, range: Range::NotNegative, absent: None,
-        role: Training, label: KeyAndValue, time: false, when: c.optimizer != OptimizerName::Sgd,
+        role: Training, label: KeyAndValue, time: false, when: has_adamw(c),
     }
     /// sgd: momentum μ (recommended: 0.9).
     momentum: f64 {
@@ -283,9 +452,9 @@ keys! {
         default: 0.95, range: Range::BelowOne, absent: Some(0.95),
         role: Training, label: KeyAndValue, time: false, when: c.optimizer == OptimizerName::Muon,
     }
-    /// Learning rate over the epochs (published: cosine).
+    /// Learning rate over the epochs (published: cosine; toy-lq: constant).
     schedule: Schedule {
-        default: Schedule::Cosine, range: Range::Words(|| Schedule::WORDS.to_vec()), absent: None,
+        default: if is_toy(dataset) { Schedule::Constant } else { Schedule::Cosine }, range: Range::Words(|| Schedule::WORDS.to_vec()), absent: None,
         role: Training, label: KeyAndValue, time: false, when: true,
     }
     /// Epochs after which a checkpoint is kept beside the newest one; 0 is the initial network.
@@ -417,6 +586,52 @@ fn trained_blocks(c: &Config) -> usize {
     c.depth.saturating_sub(c.frozen_blocks)
 }
 
+/// Whether a network's blocks may be of two maps, one behind the other.
+fn has_two_maps(c: &Config) -> bool {
+    !matches!(c.arch, Arch::VitMini | Arch::Mlp | Arch::Student | Arch::Lq)
+}
+
+/// Whether a network may have tokens.
+fn may_have_tokens(c: &Config) -> bool {
+    !matches!(c.arch, Arch::ResMlp | Arch::Mlp | Arch::Student | Arch::Lq)
+}
+
+fn width(arch: Arch) -> usize {
+    match arch {
+        Arch::Lq => 64,
+        Arch::VitMini | Arch::Student => 128,
+        _ => 256,
+    }
+}
+
+fn epochs(dataset: DatasetKind) -> usize {
+    match dataset {
+        DatasetKind::Synthetic => 15,
+        DatasetKind::Cifar10 | DatasetKind::Cifar100 => 100,
+        DatasetKind::ToyLq => 10,
+        DatasetKind::Student => 80,
+    }
+}
+
+fn is_toy(dataset: DatasetKind) -> bool {
+    dataset == DatasetKind::ToyLq
+}
+
+/// Whether a norm usually stands before the head.
+fn may_have_norm(arch: Arch) -> bool {
+    !matches!(arch, Arch::Mlp | Arch::Student | Arch::Lq)
+}
+
+/// Whether a network is a stack of layers, which nothing passes.
+fn is_plain(arch: Arch) -> bool {
+    arch == Arch::Mlp
+}
+
+/// `LN` or `no LN`, where it is not as usual.
+fn with_or_without(has: bool, usual: bool, what: &str) -> Option<String> {
+    (has != usual).then(|| format!("{}{what}", if has { "" } else { "no " }))
+}
+
 /// `what` and `value`, where it is to be said.
 fn said(is_said: bool, what: &str, value: impl std::fmt::Display) -> Option<String> {
     is_said.then(|| format!("{what}{value}"))
@@ -424,5 +639,30 @@ fn said(is_said: bool, what: &str, value: impl std::fmt::Display) -> Option<Stri
 
 /// Whether the rule draws feedback once, which its keys shape.
 fn has_feedback(c: &Config) -> bool {
-    !matches!(c.rule(), Base::Bp | Base::Usf | Base::Brsf)
+    match c.rule() {
+        Base::Bp | Base::Usf | Base::Brsf | Base::StateBridge | Base::Ep => false,
+        Base::CreditBridge => c.warm_up_epochs() > 0,
+        _ => true,
+    }
+}
+
+fn has_learning_auxiliary(c: &Config) -> bool {
+    c.rule().has_auxiliary() && c.auxiliary != Auxiliary::Untrained
+}
+
+fn has_learning_value(c: &Config) -> bool {
+    c.rule() == Base::CreditBridge && c.auxiliary != Auxiliary::Untrained
+}
+
+/// Whether AdamW moves something.
+fn has_adamw(c: &Config) -> bool {
+    c.optimizer != OptimizerName::Sgd || has_learning_auxiliary(c)
+}
+
+const ONE_TOKEN: &str =
+    "a rule without an auxiliary network, which sees one token: vit-mini has several";
+
+/// Whether what an auxiliary network sees of a sample is one row.
+fn one_token(c: &Config) -> bool {
+    !(c.rule().has_auxiliary() && c.arch == Arch::VitMini)
 }

@@ -245,7 +245,7 @@ fn explained(marks: &[(bool, &str)]) -> String {
         "Growth: largest ratio of mean hidden norms over one block. Gradient: median over samples of \
          the norm at h_L, batch-mean loss, proportional to 1/N. Stab.: cosine between batch gradients \
          at the middle layer; never decides. Depth: accuracy over frozen blocks. Cosine: mean over the \
-         layers that feed a block (the last trains none).",
+         layers whose credit trains a block.",
     ) + "\n"
 }
 

@@ -38,7 +38,7 @@ fn on_each(config: &Config, task: impl Task<Output = ()> + Copy) {
 }
 
 fn host<B: Backend>((images, labels): OnDevice<B>) -> (TensorData, Vec<i64>) {
-    (images.into_data(), labels.into_data().iter::<i64>().collect())
+    (images.into_data(), labels.classes().into_data().iter::<i64>().collect())
 }
 
 fn collect<B: Backend>(

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::data::DataProvenance;
 use crate::files::{self, write_atomically};
 use crate::learn::Trainee;
+use crate::learn::two_phase::worse;
 use crate::model::parameter_count;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -79,12 +80,20 @@ pub struct Progress {
     pub seen: u64,
     /// Seconds spent on the epoch in progress.
     pub seconds: f64,
+    /// Of the epoch in progress the largest factor by which a force on nudged states grew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth_of_force: Option<f64>,
 }
 
 impl Progress {
     /// Whether the newest epoch has ended, and its sums are here.
     pub fn is_between_epochs(&self) -> bool {
         self.step == 0 && self.seen > 0
+    }
+
+    /// Keeps the worst of the epoch.
+    pub(super) fn unsettle(&mut self, found: Option<f64>) {
+        self.growth_of_force = self.growth_of_force.into_iter().chain(found).reduce(worse);
     }
 }
 
@@ -135,9 +144,11 @@ impl Checkpoint {
     /// # Errors
     /// Lists tensors that are missing or of another shape.
     pub fn trainee<B: Differentiable>(&self, device: &B::Device) -> Result<Trainee<B>> {
-        let Self { config, data, network, buffers, learner, .. } = self;
+        let Self { config, data, progress, network, buffers, learner, .. } = self;
         let tensors = [&unpack(network)?, &unpack(buffers)?, &unpack(learner)?];
-        Trainee::from_named(config, data.classes, tensors, device)
+        let mut trainee = Trainee::from_named(config, data.classes, tensors, device)?;
+        trainee.learner.begin(progress.epoch + usize::from(progress.step > 0));
+        Ok(trainee)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {

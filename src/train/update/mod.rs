@@ -51,6 +51,12 @@ pub trait UpdateRule<B: Backend> {
     ) -> (Tensor<B, 1>, Slots<B>);
 }
 
+/// That of auxiliary networks: AdamW, whatever the run's is.
+pub fn of_auxiliary<B: Kernels>(config: &Config) -> Box<dyn UpdateRule<B>> {
+    let weight_decay = config.auxiliary_weight_decay;
+    Box::new(adamw::AdamWRule::of(&Config { weight_decay, ..config.clone() }))
+}
+
 /// The update rule of `config`.
 pub fn of<B: Kernels>(config: &Config) -> Box<dyn UpdateRule<B>> {
     match config.optimizer {

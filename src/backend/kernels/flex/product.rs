@@ -1,6 +1,8 @@
 //! Matrix products of f32 of any strides. On x86 by the kernels that `faer` calls, without the rest of
 //! it; elsewhere, and before AVX2, by `gemm`, which Flex brings along.
 
+#[cfg(target_arch = "x86_64")]
+use crate::backend::machine::{Level, level};
 use gemm::Parallelism;
 
 /// Multiplications under which a second thread costs more than it brings.
@@ -106,12 +108,10 @@ unsafe fn multiply(target: *mut f32, onto: Onto, a: Matrix<'_>, b: Matrix<'_>) {
 #[cfg(target_arch = "x86_64")]
 fn instructions() -> Option<private_gemm_x86::InstrSet> {
     use private_gemm_x86::InstrSet;
-    if is_x86_feature_detected!("avx512f") {
-        Some(InstrSet::Avx512)
-    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        Some(InstrSet::Avx256)
-    } else {
-        None
+    match level() {
+        Level::Avx512 => Some(InstrSet::Avx512),
+        Level::Avx2 => Some(InstrSet::Avx256),
+        Level::Baseline => None,
     }
 }
 
