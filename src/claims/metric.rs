@@ -167,7 +167,7 @@ pub enum Layers {
     /// The diagnostic's own value.
     Usual,
     All,
-    /// 1 … L−1 of the layers 0 … L; of growth the blocks but the first.
+    /// 1 … L−1 of the layers 0 … L; of growth the blocks between the first and the last.
     Deep,
     Listed(Vec<usize>),
 }
@@ -176,9 +176,7 @@ impl Layers {
     fn positions(&self, all: usize) -> Result<Vec<usize>, String> {
         match self {
             Self::Usual | Self::All => Ok((0..all).collect()),
-            Self::Deep if all < 3 => {
-                Err("a network of fewer than two blocks has no deep layer".into())
-            }
+            Self::Deep if all < 3 => Err("it has too few layers to have deep ones".into()),
             Self::Deep => Ok((1..all - 1).collect()),
             Self::Listed(layers) => match layers.iter().find(|&&l| l >= all) {
                 Some(l) => Err(format!("it has no layer {l}: they are 0 … {}", all as i64 - 1)),

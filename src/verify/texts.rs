@@ -18,7 +18,6 @@ pub fn first(format: Format, printed: &str, recomputed: &str) -> Option<Place> {
         Format::Csv => rows::first(printed, recomputed),
         Format::Md => Some(markdown(printed, recomputed)),
         Format::Html | Format::Junit => Some(markup::first(printed, recomputed)),
-        Format::Table => Some(lines(printed, recomputed)),
         Format::Json => {
             let read = |text| serde_json::from_str::<Value>(text);
             match (read(printed), read(recomputed)) {
@@ -26,6 +25,8 @@ pub fn first(format: Format, printed: &str, recomputed: &str) -> Option<Place> {
                 _ => Some(lines(printed, recomputed)),
             }
         }
+        // A table for a terminal, and whatever has no cells that are known here.
+        _ => Some(lines(printed, recomputed)),
     }
 }
 
