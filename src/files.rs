@@ -49,6 +49,55 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot tell where {} lies", path.display()))
 }
 
+/// A path as it stands in a configuration: as it is, or where it is no UTF-8 as a URL of its bytes,
+/// `file:///data/caf%E9` (RFC 8089).
+///
+/// # Errors
+/// Where the working folder it begins in is gone.
+pub fn in_words(path: &Path) -> Result<String> {
+    if let Some(words) = path.to_str().filter(|words| words.starts_with(SCHEME)) {
+        return Ok(words.into());
+    }
+    let path = absolute(path)?;
+    if let Some(words) = path.to_str() {
+        return Ok(words.into());
+    }
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let word = |byte: &u8| match byte {
+        b'/' | b'.' | b'-' | b'_' | b'~' => char::from(*byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    Ok(SCHEME.to_owned() + &bytes.iter().map(word).collect::<String>())
+}
+
+const SCHEME: &str = "file://";
+
+/// The path of such words.
+pub fn of_words(words: &Path) -> PathBuf {
+    #[cfg(unix)]
+    if let Some(url) = words.to_str().and_then(|words| words.strip_prefix(SCHEME)) {
+        use std::os::unix::ffi::OsStringExt;
+        let mut bytes = Vec::new();
+        let mut rest = url.as_bytes();
+        while let Some((&first, after)) = rest.split_first() {
+            let hex = after.get(..2).and_then(|two| str::from_utf8(two).ok());
+            match hex.filter(|_| first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+                Some(byte) => {
+                    bytes.push(byte);
+                    rest = &after[2..];
+                }
+                None => {
+                    bytes.push(first);
+                    rest = after;
+                }
+            }
+        }
+        return OsString::from_vec(bytes).into();
+    }
+    words.into()
+}
+
 /// What lies in `directory`, in order; nothing where there is no such directory.
 ///
 /// # Errors
@@ -197,6 +246,21 @@ mod tests {
         // One that has no end and no length.
         #[cfg(unix)]
         assert_eq!(read("/dev/zero".as_ref(), 99).unwrap_err().kind(), ErrorKind::FileTooLarge);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_of_any_bytes_comes_back_from_its_words() {
+        use std::os::unix::ffi::OsStrExt;
+        for (bytes, words) in [
+            (b"/data/caf\xe9 %41/x".as_slice(), "file:///data/caf%E9%20%2541/x"),
+            ("/data/café 100%".as_bytes(), "/data/café 100%"),
+        ] {
+            let path = Path::new(OsStr::from_bytes(bytes));
+            assert_eq!(in_words(path).unwrap(), words);
+            assert_eq!(of_words(Path::new(words)), path);
+        }
+        assert_eq!(of_words(Path::new("file:///a%zz%")), Path::new("/a%zz%"));
     }
 
     #[test]

@@ -43,9 +43,11 @@
 //! | [`number`] | numbers in artefacts: those that are not finite are strings |
 //! | `words` | how numbers and lists are worded |
 //! | `tables` | the lists to which a rule, a network or a control is added by one line |
+//! | [`claims`] | what a study is meant to show, said before it is trained |
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
 //! | [`report`] | one result, one small file a format |
+//! | [`verify`] | every printed number recomputed from the artefacts, and the first that differs |
 //! | `unique` | JSON objects in which no key stands twice |
 //! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
 //! | [`backend`] | which devices exist, probing CUDA, the precision of its products, the step's own operations, and the only place where concrete backends are named |
@@ -56,6 +58,7 @@
 pub mod audit;
 pub mod backend;
 pub mod battery;
+pub mod claims;
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -82,6 +85,7 @@ pub mod trace;
 pub mod train;
 mod unique;
 pub mod verdict;
+pub mod verify;
 mod words;
 
 /// Lower-case hexadecimal of `bytes`.

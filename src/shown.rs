@@ -4,7 +4,7 @@
 
 /// On one line: whatever would not show as itself is shown as its escape, such as `\n` or `\u{1b}`.
 pub fn line(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |out, c| pushed(out, c))
+    text.chars().fold(String::with_capacity(text.len()), pushed)
 }
 
 /// A message of several lines. Those after the first are set in by at least two columns, so that

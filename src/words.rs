@@ -61,6 +61,15 @@ pub fn list<S: AsRef<str>>(words: &[S]) -> String {
     }
 }
 
+/// With a capital in front.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -65,6 +65,11 @@ impl Auditor {
         Self { options, ..Self::default() }
     }
 
+    /// From here on with this frozen twin, or the one beside the run, and with controls or without.
+    pub fn turn_to(&mut self, frozen: Option<PathBuf>, controls: bool) {
+        (self.options.frozen, self.options.controls) = (frozen, controls);
+    }
+
     /// Audits the trace or, where its name has no trace's ending, the checkpoint at `path`.
     ///
     /// # Errors
@@ -100,9 +105,9 @@ impl Auditor {
         let mut evidence = examine(&trace, &statement(&checkpoint, accuracy));
         evidence.checks.push(feedback_of(&checkpoint)?);
         evidence.checks.extend(harness);
-        evidence.checks.extend(growth_of_force.map(|growth| {
-            settled(growth, config.ep_steps, config.ep_step_size)
-        }));
+        evidence.checks.extend(
+            growth_of_force.map(|growth| settled(growth, config.ep_steps, config.ep_step_size)),
+        );
         evidence.checks.sort_by_key(|checked| checked.standing);
         let subject = subject(&checkpoint, record.as_ref());
         Ok(judge(subject, evidence, &trace, Some(accuracy), frozen, &thresholds, controls))

@@ -147,11 +147,15 @@ pub(super) fn of_training<B: Differentiable>(subject: &Subject<B>, recorded: f64
             "The run was trained on random labels, as it says.",
         );
     }
+    if !data.kind.has_images() {
+        return Checked::not_checkable(TRAINED, "The data have wanted outputs and no labels.");
+    }
     let samples = checkpoint.config.control_samples.min(data.train.len());
     let train = &data.train;
     let split = Split {
         images: train.images[..samples * PIXELS].to_vec(),
         labels: train.labels[..samples].to_vec(),
+        ..Split::default()
     };
     let seen = Dataset {
         kind: data.kind,

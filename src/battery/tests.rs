@@ -98,6 +98,7 @@ impl Runs {
             config,
             provenance,
             last: None,
+            metrics_sha256: None,
             diverged: None,
             error: None,
         };

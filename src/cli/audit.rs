@@ -2,12 +2,13 @@
 
 use super::options::data_dir_key;
 use super::results::{self, FailOn, Judged};
-use super::{DONE, FAILED, INTERRUPTED, Show, print};
+use super::{DONE, FAILED, INTERRUPTED, Show, VERDICT, print};
 use crate::audit::{Auditor, Options};
 use crate::backend;
 use crate::config::Layer;
 use crate::failure::usage;
 use crate::message::tell;
+use crate::study::claims::tested;
 use crate::study::{
     self, DEMONSTRATION, Display, Estimator, Failure, Mixture, PlannedRun, Program, Shard, Study,
     StudyFile, listing, train_missing,
@@ -59,9 +60,9 @@ pub struct Args {
     /// One JSON object a line on standard output, and nothing else
     #[arg(long)]
     json: bool,
-    /// Exit with 3 on these verdicts
-    #[arg(long, value_enum, default_value = "never")]
-    fail_on: FailOn,
+    /// Exit with 3 on these verdicts, or where a claim of the study does not stand
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "never")]
+    fail_on: Vec<FailOn>,
 }
 
 /// What would train here.
@@ -72,6 +73,9 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     interrupt::catch()?;
     let study = args.read_study()?;
     let root = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&study.name));
+    // Before the plan is read: of several programs that register the same claims the first one's time
+    // is kept, and no run begins before it.
+    let now = crate::now();
     let before = StudyFile::of_the_same(&root, &study.name)?;
     let runs = study::plan(&root, &study)?;
     let shard = args.shard.unwrap_or(Shard::WHOLE);
@@ -90,7 +94,8 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     }
 
     args.check_mixture(mixture)?;
-    let plan = StudyFile::of(&study, &runs);
+    let newest = StudyFile::of_the_same(&root, &study.name)?;
+    let plan = StudyFile::of(&study, &runs, newest.as_ref(), &now)?;
     plan.write(&root, before.as_ref())?;
     if !show.quiet {
         let (count, place) = (runs.len(), root.display());
@@ -152,11 +157,17 @@ fn conclude(
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let audits: Vec<_> = judged.iter().map(|j| j.audit.clone()).collect();
+    // What was found is not lost to a folder that cannot be written, nor the files to a closed pipe.
+    let printed = if args.json { results::show(&audits, true, args.seeds) } else { Ok(()) };
     results::write_verdicts(&judged)?;
-    let audits: Vec<_> = judged.into_iter().map(|j| j.audit).collect();
-    results::write_csv(&audits, root)?;
-    super::report::write_pages(root)?;
-    results::show(&audits, args.json, args.seeds)?;
+    let study = super::report::write_pages(root)?;
+    printed?;
+    if !args.json {
+        results::show(&audits, false, args.seeds)?;
+    }
+    let claims = tested(&study);
+    results::show_claims(&study, &claims, args.json)?;
     report(&failures, args.json)?;
     if shown.messages {
         let place = root.display();
@@ -167,7 +178,9 @@ fn conclude(
     if !failures.is_empty() {
         return Ok(FAILED);
     }
-    Ok(results::exit_code(&audits, args.fail_on))
+    let claims = args.fail_on.contains(&FailOn::Claims) && results::claims_fail(&study, &claims);
+    let verdicts = args.fail_on.iter().map(|fail_on| results::exit_code(&audits, *fail_on));
+    Ok(verdicts.max().unwrap_or(DONE).max(if claims { VERDICT } else { DONE }))
 }
 
 /// Those of `runs` that are finished.

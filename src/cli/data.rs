@@ -42,7 +42,8 @@ pub fn run(args: Args) -> Result<u8> {
     for kind in [DatasetKind::Cifar10, DatasetKind::Cifar100] {
         match verify(kind, place.data_dir.as_deref()) {
             Ok(report) if report.files.iter().all(|file| file.is_absent) => {
-                lines += &format!("{kind} in {}: no files\n", report.dir.display());
+                let instead = report.instead.map(|what| format!(" ({what})")).unwrap_or_default();
+                lines += &format!("{kind} in {}: no files{instead}\n", report.dir.display());
             }
             Ok(report) => {
                 found = true;

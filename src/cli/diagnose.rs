@@ -5,6 +5,7 @@ use super::{Show, options};
 use crate::audit::{Auditor, Options};
 use crate::failure::usage;
 use crate::files::{exists, is_directory};
+use crate::foreign;
 use crate::message::tell;
 use crate::verdict::Audit;
 use anyhow::Result;
@@ -52,6 +53,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args, show: Show) -> Result<u8> {
+    if args.fail_on == FailOn::Claims {
+        return Err(usage("--fail-on claims: only a study makes claims (fa-audit audit)"));
+    }
     let mut auditor = Auditor::new(Options {
         frozen: args.frozen,
         data_dir: args.data_dir,
@@ -103,8 +107,13 @@ fn checkpoint_of(input: &Path) -> Result<PathBuf> {
     if exists(&checkpoint)? {
         return Ok(checkpoint);
     }
+    let seems = match foreign::seems(input).filter(|what| *what != foreign::A_FOLDER) {
+        Some(what) => format!(" (it seems to be {what})"),
+        None => String::new(),
+    };
     Err(usage(format!(
-        "{} is a directory without checkpoint.mpk: expected a run's directory, a checkpoint or a trace",
+        "{} is a directory without checkpoint.mpk{seems}: expected a run's directory, a checkpoint or a \
+         trace",
         input.display()
     )))
 }

@@ -56,7 +56,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     let mut layer =
         options.config.take().map(|p| Layer::from_file(&p)).transpose()?.unwrap_or_default();
     let names = Names::take(&mut layer)?;
-    let config = options.config_over(Some(layer))?;
+    let config = options.config_with(layer)?;
     if let Some(epoch) = epoch.filter(|&epoch| epoch > config.epochs) {
         let planned = config.epochs;
         return Err(usage(format!(

@@ -13,6 +13,7 @@ mod regress;
 mod report;
 mod results;
 mod train;
+mod verify;
 
 use crate::backend::{self, keep_to_defaults};
 use crate::failure::{self, Usage};
@@ -75,6 +76,7 @@ enum Command {
     Audit(audit::Args),
     Report(report::Args),
     Regress(regress::Args),
+    Verify(verify::Args),
     Methods(methods::Args),
     Pitfalls(pitfalls::Args),
     Data(data::Args),
@@ -122,6 +124,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Audit(args) => audit::run(args, cli.show),
         Command::Report(args) => report::run(&args),
         Command::Regress(args) => regress::run(&args, cli.show),
+        Command::Verify(args) => verify::run(args, cli.show),
         Command::Methods(args) => methods::run(&args),
         Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),

@@ -2,9 +2,11 @@
 //! said in `config`.
 
 use crate::backend;
-use crate::config::{Arch, BackendName, Base, Config, Layer, MatmulPrecision, Method, resolve};
+use crate::config::{
+    Arch, BackendName, Base, Config, Layer, MatmulPrecision, Method, refuse_idle_keys, resolve,
+};
 use crate::data::DatasetKind;
-use crate::files::absolute;
+use crate::files::in_words;
 use crate::import;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
@@ -60,15 +62,27 @@ impl RunOptions {
     /// # Errors
     /// As [`resolve`].
     pub fn config(&self) -> Result<Config> {
-        self.config_over(None)
+        self.resolved(Vec::new(), 0)
     }
 
-    /// As [`RunOptions::config`], over the keys of `first`.
+    /// As [`RunOptions::config`], over the keys of `first`, which a person wrote, too.
     ///
     /// # Errors
     /// As [`resolve`].
-    pub fn config_over(&self, first: Option<Layer>) -> Result<Config> {
-        let mut layers: Vec<Layer> = first.into_iter().collect();
+    pub fn config_with(&self, first: Layer) -> Result<Config> {
+        self.resolved(vec![first], 0)
+    }
+
+    /// As [`RunOptions::config`], over the keys of `saved`, which the program wrote.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn config_over(&self, saved: Layer) -> Result<Config> {
+        self.resolved(vec![saved], 1)
+    }
+
+    /// Over `layers`, of which the first `written` are the program's own.
+    fn resolved(&self, mut layers: Vec<Layer>, written: usize) -> Result<Config> {
         if let Some(path) = &self.config {
             let mut layer = Layer::from_file(path)?;
             // One file serves an import and the frozen run that it is compared with.
@@ -82,6 +96,7 @@ impl RunOptions {
         layers.push(set);
         layers.push(self.flags()?);
         let mut config = resolve(&layers)?;
+        refuse_idle_keys(&layers[written..], &config)?;
         backend::settle(&mut config)?;
         Ok(config)
     }
@@ -122,7 +137,7 @@ impl RunOptions {
 /// # Errors
 /// Where the working folder is gone.
 pub fn data_dir_key(dir: &Path) -> Result<Value> {
-    Ok(Value::String(absolute(dir)?.display().to_string()))
+    Ok(Value::String(in_words(dir)?))
 }
 
 /// Where an audit runs, if not where the training did.

@@ -1,8 +1,13 @@
 //! What `diagnose` and `audit` do with their audits: the table, the files, the exit code.
 
 use super::{DONE, VERDICT, colour, print, print_json};
+use crate::claims::Outcome;
 use crate::files::write_atomically;
-use crate::report::{csv, json, terminal};
+use crate::report::format::{Look, verdict_tables};
+use crate::report::study_json::ClaimRecord;
+use crate::report::{csv, json, terminal, together};
+use crate::study::claims::Tested;
+use crate::study::results::StudyResult;
 use crate::verdict::{Audit, Decision};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -14,6 +19,8 @@ pub enum FailOn {
     WalkedBack,
     /// That, and a run without a verdict
     Inconclusive,
+    /// A claim of the study that is walked back or untested, or was changed after training
+    Claims,
     Never,
 }
 
@@ -56,7 +63,7 @@ pub fn write_csv(audits: &[Audit], dir: &Path) -> Result<()> {
 /// If standard output cannot be written.
 pub fn show(audits: &[Audit], as_json: bool, each_seed: bool) -> Result<()> {
     if !as_json {
-        let text = super::report::verdict_tables(audits, each_seed, colour());
+        let text = verdict_tables(audits, Look { each_seed, colour: colour() });
         let controls = if each_seed { terminal::controls(audits) } else { String::new() };
         let text = format!("{}\n\n{controls}", text.trim_end());
         return print(&(text.trim_end().to_owned() + "\n"));
@@ -67,10 +74,36 @@ pub fn show(audits: &[Audit], as_json: bool, each_seed: bool) -> Result<()> {
     Ok(())
 }
 
+/// Prints what became of the study's claims, as a table or a line of JSON for each.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn show_claims(study: &StudyResult, tested: &[Tested], as_json: bool) -> Result<()> {
+    if as_json {
+        for tested in tested {
+            print_json(&(serde_json::to_string(&ClaimRecord::of(tested))? + "\n"))?;
+        }
+        return Ok(());
+    }
+    let panel = together::claims(study.claims.as_ref(), tested);
+    if panel.rows.is_empty() {
+        return Ok(());
+    }
+    print(&format!("\n{}", terminal::panels(&[panel], colour()).concat()))
+}
+
+/// Whether a claim does not stand, or they were changed once runs had begun.
+pub fn claims_fail(study: &StudyResult, tested: &[Tested]) -> bool {
+    let changed = study.claims.as_ref().and_then(|claims| claims.registered.remark());
+    changed.is_some() || tested.iter().any(|tested| tested.outcome != Outcome::Stands)
+}
+
 /// The exit code for these verdicts. A baseline has none.
 pub fn exit_code(audits: &[Audit], fail_on: FailOn) -> u8 {
     let fails = |audit: &Audit| match (fail_on, audit.verdict) {
-        (FailOn::Never, _) | (_, Decision::Trustworthy | Decision::Baseline) => false,
+        (FailOn::Never | FailOn::Claims, _) | (_, Decision::Trustworthy | Decision::Baseline) => {
+            false
+        }
         (_, Decision::WalkedBack) => true,
         (FailOn::WalkedBack, Decision::Inconclusive) => false,
         (FailOn::Inconclusive, Decision::Inconclusive) => true,

@@ -96,7 +96,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
 /// change.
 fn resumed(args: &Args, show: Show) -> Result<LockedRun> {
     let stopped = StoppedRun::open(RunDir::at(args.out.clone().unwrap_or_default()))?;
-    let mut asked = args.options.config_over(Some(stopped.saved().clone()))?;
+    let mut asked = args.options.config_over(stopped.saved().clone())?;
     if asked.device == "auto" {
         backend::settle(&mut asked)?;
     }

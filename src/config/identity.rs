@@ -27,6 +27,11 @@ impl Config {
         digest(&self.identity(|key| key.role.names_the_run()))
     }
 
+    /// Whether a build of this program, this or an earlier one, names the run by `hash`.
+    pub fn is_named_by(&self, hash: &str) -> bool {
+        self.hash() == hash || self.legacy_hash().is_some_and(|legacy| legacy == hash)
+    }
+
     /// What a frozen twin must share with this run for the two accuracies to be comparable.
     pub fn twin_key(&self) -> String {
         digest(&self.twin().identity(|key| key.role.is_science()))

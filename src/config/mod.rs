@@ -9,7 +9,7 @@ mod validate;
 mod words;
 
 pub use keys::Config;
-pub use resolve::{Layer, nearest_key, resolve};
+pub use resolve::{Layer, nearest_key, refuse_idle_keys, resolve, without_idle_keys};
 pub use words::{
     Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
     EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, MatmulPrecision,

@@ -1,7 +1,7 @@
 //! From what was written (files, `--set`, flags) to a [`Config`]: layers of keys over the
 //! published defaults, the later layer winning, each mistake reported with its key and its layer.
 
-use super::keys::{KEYS, Value as KeyValue, key};
+use super::keys::{KEYS, Key, Role, Value as KeyValue, key};
 use super::{Arch, BackendName, Config, validate::validate};
 use crate::data::DatasetKind;
 use crate::failure::usage;
@@ -126,6 +126,44 @@ fn unknown_key(source: &str, name: &str) -> anyhow::Error {
     usage(format!("{source}: unknown key `{name}`{hint}"))
 }
 
+/// Refuses a key that one of `layers` sets and that does nothing for the data of `config`: whoever
+/// sets it believes in another experiment.
+///
+/// # Errors
+/// A usage error that names layer, key and data.
+pub fn refuse_idle_keys(layers: &[Layer], config: &Config) -> Result<()> {
+    for layer in layers {
+        if let Some(key) = idle_keys(config).find(|key| layer.keys.contains_key(key.name)) {
+            return Err(usage(format!(
+                "{}: {} = {} does nothing on {}: leave it out",
+                layer.source,
+                key.name,
+                key.value(config),
+                config.dataset
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Leaves the keys that do nothing for its data at their defaults: a study's shared keys may be for
+/// others of its runs.
+pub fn without_idle_keys(mut config: Config) -> Config {
+    let published = Config::published(config.arch, config.dataset);
+    for key in idle_keys(&config.clone()) {
+        (key.copy)(&mut config, &published);
+    }
+    config
+}
+
+/// The keys of the data that do not matter to `config`, and are not at their defaults.
+fn idle_keys(config: &Config) -> impl Iterator<Item = &'static Key> {
+    let published = Config::published(config.arch, config.dataset);
+    KEYS.iter().filter(move |key| {
+        key.role == Role::Data && !key.matters(config) && key.value(config) != key.value(&published)
+    })
+}
+
 /// The key whose name is nearest to `name`, if it is near.
 pub fn nearest_key(name: &str) -> Option<&'static str> {
     let distance = |key: &'static str| (strsim::damerau_levenshtein(key, name), key);
@@ -167,6 +205,25 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Method;
+
+    #[test]
+    fn a_key_that_does_nothing_for_the_data_is_refused_unless_it_is_as_it_would_be_anyway() {
+        let set = |text: &str| {
+            let layers = [layer(text)];
+            let config = resolve(&layers).unwrap();
+            refuse_idle_keys(&layers, &config).map_err(|e| e.to_string())
+        };
+        assert_eq!(set("train_samples = 100"), Ok(()));
+        assert_eq!(
+            set("dataset = 'cifar10'\ntrain_samples = 100"),
+            Err("test.toml: train_samples = 100 does nothing on cifar10: leave it out".into())
+        );
+        let default = resolve(&[]).unwrap().train_samples;
+        assert_eq!(set(&format!("dataset = 'cifar10'\ntrain_samples = {default}")), Ok(()));
+        let config = resolve(&[layer("dataset = 'cifar10'\ntrain_samples = 100")]).unwrap();
+        assert_eq!(without_idle_keys(config.clone()).train_samples, default);
+        assert_eq!(without_idle_keys(config.clone()).hash(), config.hash());
+    }
 
     fn layer(text: &str) -> Layer {
         Layer { source: "test.toml".into(), keys: text.parse().unwrap() }

@@ -7,8 +7,8 @@
 
 use super::official::{Recognised, recognise};
 use super::{Dataset, DatasetKind, FileRecord, PIXELS, Source, Split, sha256};
-use crate::files::{exists, is_absence};
-use crate::foreign::looks_like;
+use crate::files::{exists, is_absence, of_words};
+use crate::foreign::{self, looks_like};
 use anyhow::{Result, bail};
 use std::fs::{self, File};
 use std::io::{ErrorKind::NotFound, Read};
@@ -104,6 +104,7 @@ impl Layout {
                 self.kind
             );
         };
+        let dir = &of_words(dir);
         let shown = dir.display();
         let meta = match fs::metadata(dir) {
             Ok(meta) => meta,
@@ -193,15 +194,18 @@ impl Layout {
     }
 
     /// What lies in the folder in place of the binary files; a hint within an error.
-    fn instead(&self, dir: &Path) -> Option<String> {
+    pub(super) fn instead(&self, dir: &Path) -> Option<String> {
         let packed = self.archive;
         if dir.join(packed).exists() {
             return Some(format!("{packed} lies there still packed: unpack it"));
         }
-        self.python
-            .iter()
-            .find(|name| dir.join(name).exists())
-            .map(|name| format!("{name} there is the Python version, the binary version is needed"))
+        let python = self.python.iter().find(|name| dir.join(name).exists()).map(|name| {
+            format!("{name} there is the Python version, the binary version is needed")
+        });
+        python.or_else(|| {
+            let what = foreign::seems(dir).filter(|what| *what != foreign::A_FOLDER)?;
+            Some(format!("the folder seems to be {what}"))
+        })
     }
 
     /// Checks the labels of a file of the right size, and recognises it.

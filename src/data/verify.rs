@@ -37,6 +37,8 @@ pub struct Verification {
     pub dir: PathBuf,
     /// Every file that belongs to it.
     pub files: Vec<FileCheck>,
+    /// What lies there in place of them, where none is there and something tells.
+    pub instead: Option<String>,
 }
 
 impl Verification {
@@ -56,8 +58,10 @@ pub fn verify(kind: DatasetKind, dir: Option<&Path>) -> Result<Verification> {
 
 fn verify_as(layout: &Layout, dir: Option<&Path>) -> Result<Verification> {
     let dir = layout.find(dir)?;
-    let files = layout.files().map(|file| check_file(layout, &dir, file)).collect();
-    Ok(Verification { dataset: layout.kind, dir, files })
+    let files: Vec<FileCheck> = layout.files().map(|file| check_file(layout, &dir, file)).collect();
+    let nothing = files.iter().all(|file| file.is_absent);
+    let instead = nothing.then(|| layout.instead(&dir)).flatten();
+    Ok(Verification { dataset: layout.kind, dir, files, instead })
 }
 
 fn check_file(layout: &Layout, dir: &Path, file: &LayoutFile) -> FileCheck {

@@ -26,14 +26,20 @@ pub struct Growth {
 /// The largest growth over one block; NaN if any block's is.
 pub fn growth(trace: &LayerTrace) -> Measured<Growth> {
     let norms = hidden_norms(trace)?;
+    let (per_block, largest) = largest_growth(&norms);
+    Ok(Measurement {
+        value: largest.ok_or(Unmeasured::NoBlocks)?,
+        detail: Growth { per_block: numbers(&per_block), hidden_norms: numbers(&norms) },
+    })
+}
+
+/// n_{l+1} / n_l of each block, and the largest of them; `None` without blocks.
+pub fn largest_growth(norms: &[f64]) -> (Vec<f64>, Option<f64>) {
     let per_block: Vec<f64> = norms.windows(2).map(|pair| ratio(pair[1], pair[0])).collect();
     // f64::max would drop a NaN.
     let largest = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
-    let value = per_block.iter().copied().reduce(largest).ok_or(Unmeasured::NoBlocks)?;
-    Ok(Measurement {
-        value,
-        detail: Growth { per_block: numbers(&per_block), hidden_norms: numbers(&norms) },
-    })
+    let value = per_block.iter().copied().reduce(largest);
+    (per_block, value)
 }
 
 /// NaN after an infinite norm, where plain division would call the finite next one calm.

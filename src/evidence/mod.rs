@@ -13,6 +13,7 @@
 //! | [`premise`] | is the credit a fixed matrix of the output error, as the null assumes? |
 //! | [`credit`] | which way does the credit point, and how large is it beside the gradient? |
 //! | `alike` | is one layer's of another size than feedback drawn alike makes it? |
+//! | [`settled`] | have the states from which a two-phase rule reads its credit settled? |
 //! | [`feedback`] | are the feedback matrices of an import random, as they should be? |
 //!
 //! `head` and `least_squares` are what they compute with, [`given`] what a rule is given, `resolution`

@@ -5,6 +5,7 @@
 //! with the bytes that are there, and a tensor is read only once its shape is the wanted one.
 
 mod names;
+mod numpy;
 mod pickle;
 mod safetensors;
 mod stored;
@@ -16,7 +17,8 @@ use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
 use crate::config::keys::Role;
 use crate::data::DataProvenance;
-use crate::files;
+use crate::files::{self, is_directory};
+use crate::foreign;
 use crate::learn::{Entry, draw, layout};
 use crate::model::{NamedTensors, Net, export};
 use crate::train::checkpoint::{Checkpoint, Imported, Progress, pack};
@@ -50,12 +52,25 @@ pub fn import(
     data: &DataProvenance,
     epoch: usize,
 ) -> Result<Import> {
-    let bytes =
-        files::read(path, MOST_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = files::read(path, MOST_BYTES).with_context(|| match is_directory(path) {
+        Ok(true) => format!("{} {}", path.display(), instead(foreign::seems(path))),
+        _ => format!("cannot read {}", path.display()),
+    })?;
     let sha256 = crate::hex(&Sha256::digest(&bytes));
-    let stored = tensors(path, &bytes).with_context(|| path.display().to_string())?;
+    let StateDict { tensors: stored, objects } = match tensors(path, &bytes) {
+        Err(error) => {
+            let what = foreign::looks_like(&bytes[..bytes.len().min(foreign::HEAD)]);
+            let what = what.filter(|what| ![foreign::TORCH, foreign::SAFETENSORS].contains(what));
+            return Err(match what {
+                Some(_) => error.context(instead(what)),
+                None => error,
+            })
+            .with_context(|| path.display().to_string());
+        }
+        Ok(state) => state,
+    };
     let wanted = backend::run(config, Layout { config, classes: data.classes })?;
-    let (found, notes) = fill(names, &wanted, stored).map_err(|problems| {
+    let (found, notes) = fill(names, &wanted, stored, &objects).map_err(|problems| {
         let problems = problems.join("\n  ");
         anyhow!("{} does not fit {}:\n  {problems}", path.display(), described(config))
     })?;
@@ -84,14 +99,32 @@ pub fn import(
     Ok(Import { checkpoint, notes })
 }
 
+/// What a file holds.
+#[derive(Debug, Default)]
+struct StateDict<'a> {
+    /// By their path through its dicts and lists.
+    tensors: BTreeMap<String, Stored<'a>>,
+    /// Likewise what is neither a tensor nor an array, by its class.
+    objects: BTreeMap<String, String>,
+}
+
+/// What is not what was expected.
+fn instead(what: Option<&str>) -> String {
+    format!(
+        "seems to be {}; expected a state dict that torch.save or safetensors wrote",
+        what.unwrap_or("something else")
+    )
+}
+
 /// By the content, not by the name: a zip archive begins with `PK`, a safetensors file with the
 /// length of its header.
-fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<BTreeMap<String, Stored<'a>>> {
+fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<StateDict<'a>> {
     ensure!(!bytes.is_empty(), "the file is empty");
     if bytes.starts_with(b"PK") {
         torch::tensors(bytes)
     } else if path.extension().is_some_and(|e| e == "safetensors") || bytes.get(8) == Some(&b'{') {
-        safetensors::tensors(bytes)
+        let tensors = safetensors::tensors(bytes)?;
+        Ok(StateDict { tensors, ..StateDict::default() })
     } else {
         bail!(
             "neither a safetensors file nor a zip archive, which torch.save writes since PyTorch 1.6: \
@@ -183,6 +216,7 @@ fn fill(
     names: &Names,
     wanted: &[Wanted],
     stored: BTreeMap<String, Stored>,
+    objects: &BTreeMap<String, String>,
 ) -> Result<(NamedTensors, Vec<String>), Vec<String>> {
     let known: Vec<&str> = wanted.iter().map(|w| w.pytorch.as_str()).collect();
     let mut problems: Vec<String> = names
@@ -196,7 +230,10 @@ fn fill(
     for want in wanted {
         let in_file = names.in_file(&want.pytorch);
         let Some(tensor) = rest.remove(&in_file) else {
-            problems.push(missing(&in_file, want, &rest));
+            problems.push(match object_above(&in_file, objects) {
+                Some(object) => object,
+                None => missing(&in_file, want, &rest),
+            });
             continue;
         };
         let kind = tensor.kind.converted();
@@ -246,6 +283,20 @@ fn take(want: &Wanted, mut tensor: Stored, turned: bool) -> Result<TensorData> {
         shape.reverse();
     }
     Ok(TensorData::new(tensor.values()?, shape))
+}
+
+/// The object in whose place a tensor is wanted, or inside of which it may lie.
+fn object_above(in_file: &str, objects: &BTreeMap<String, String>) -> Option<String> {
+    let mut above = in_file;
+    loop {
+        if let Some(class) = objects.get(above) {
+            return Some(format!(
+                "{in_file} is not to be read: the file has an object of {class} as {above}; save its \
+                 state_dict()"
+            ));
+        }
+        above = above.rsplit_once('.')?.0;
+    }
 }
 
 fn missing(in_file: &str, want: &Wanted, rest: &BTreeMap<String, Stored>) -> String {
@@ -311,7 +362,7 @@ mod tests {
             };
             Ok((name, tensor.shape, values))
         };
-        tensors(Path::new(name), bytes)?.into_iter().map(bits).collect()
+        tensors(Path::new(name), bytes)?.tensors.into_iter().map(bits).collect()
     }
 
     /// PyTorch's archive has checksums: it is read as it was written, or refused.

@@ -35,12 +35,18 @@ pub enum Value<'a> {
         arguments: Place,
         /// Whether the pickle gives the result a state, items or elements afterwards.
         altered: bool,
+        /// That state.
+        state: Option<Place>,
+        /// Those items, which a kind of dict is given.
+        items: Vec<(Place, Place)>,
     },
     /// An object outside of the pickle, by its identifier.
     Persistent(Place),
     None,
     Bool(bool),
-    /// A float, bytes, a set: nothing that a tensor's description needs.
+    Real(f64),
+    Bytes(&'a [u8]),
+    /// A set, a number of more than eight bytes: nothing that a tensor's description needs.
     Other,
 }
 
@@ -153,8 +159,8 @@ impl<'a> Machine<'a> {
             b'M' => self.int(2)?,
             0x8a => self.long()?,
             b'G' => {
-                self.take(8)?; // BINFLOAT
-                self.push(Value::Other)?;
+                let value = f64::from_be_bytes(self.array()?); // BINFLOAT
+                self.push(Value::Real(value))?;
             }
             b'X' => self.text(4)?,
             0x8c => self.text(1)?,
@@ -235,9 +241,12 @@ impl<'a> Machine<'a> {
                 self.call(callable, arguments)?;
             }
             b'b' => {
-                self.pop()?; // BUILD: attributes of the object below, such as a dict's `_metadata`
+                let given = self.pop()?; // BUILD: attributes of the object below, such as `_metadata`
                 let below = self.last()?;
                 self.alter(below);
+                if let Value::Call { state, .. } = &mut self.values[below] {
+                    *state = Some(given);
+                }
             }
             b'Q' => {
                 let identifier = self.pop()?;
@@ -349,8 +358,8 @@ impl<'a> Machine<'a> {
     }
 
     fn opaque(&mut self, width: usize) -> Result<()> {
-        self.counted(width)?;
-        self.push(Value::Other)
+        let bytes = self.counted(width)?;
+        self.push(Value::Bytes(bytes))
     }
 
     /// An OrderedDict, which is what `state_dict()` returns, begins empty; all else stays a call.
@@ -360,7 +369,7 @@ impl<'a> Machine<'a> {
         self.push(if is_ordered && is_empty {
             Value::Dict(Vec::new())
         } else {
-            Value::Call { callable, arguments, altered: false }
+            Value::Call { callable, arguments, altered: false, state: None, items: Vec::new() }
         })
     }
 
@@ -380,13 +389,13 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Items of anything but a dict are of no interest.
+    /// Items of a dict, or of what a class or function would return: a kind of dict.
     fn insert(&mut self, items: &[Place]) -> Result<()> {
-        let items = pairs(items)?;
+        let given = pairs(items)?;
         let place = self.last()?;
-        match &mut self.values[place] {
-            Value::Dict(dict) => dict.extend(items),
-            _ => self.alter(place),
+        self.alter(place);
+        if let Value::Dict(items) | Value::Call { items, .. } = &mut self.values[place] {
+            items.extend(given);
         }
         Ok(())
     }
@@ -450,7 +459,7 @@ mod tests {
     fn a_call_is_named_and_not_made() {
         let bytes = b"\x80\x02cos\nsystem\nX\x07\x00\x00\x00echo hi\x85R.";
         let pickle = Pickle::read(bytes).unwrap();
-        let Value::Call { callable, arguments, altered: false } = *pickle.value(pickle.top())
+        let Value::Call { callable, arguments, altered: false, .. } = *pickle.value(pickle.top())
         else {
             panic!()
         };

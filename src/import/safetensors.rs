@@ -23,6 +23,8 @@ pub fn tensors<'a>(bytes: &'a [u8]) -> Result<BTreeMap<String, Stored<'a>>> {
             Dtype::BF16 => Kind::Bf16,
             Dtype::F32 => Kind::F32,
             Dtype::F64 => Kind::F64,
+            Dtype::F8_E4M3 => Kind::F8E4m3,
+            Dtype::F8_E5M2 => Kind::F8E5m2,
             other => Kind::Other(format!("{other:?}")),
         };
         (name, Stored::row_major(kind, view.shape().to_vec(), view.data()))

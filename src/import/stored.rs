@@ -2,10 +2,21 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use half::{bf16, f16};
+use std::borrow::Cow;
 
 /// What the elements of a stored tensor are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
+    /// PyTorch's float8_e4m3fn: 4 bits of exponent, 3 of mantissa, no infinity.
+    F8E4m3,
+    /// float8_e5m2: the upper byte of an f16.
+    F8E5m2,
+    /// qint8 (signed) or quint8: the number n stands for scale · (n − zero).
+    Quantised {
+        signed: bool,
+        scale: f64,
+        zero: i64,
+    },
     F16,
     Bf16,
     F32,
@@ -24,7 +35,7 @@ pub struct Stored<'a> {
     /// In elements.
     pub offset: usize,
     /// Little endian.
-    pub bytes: &'a [u8],
+    pub bytes: Cow<'a, [u8]>,
 }
 
 impl Kind {
@@ -34,6 +45,7 @@ impl Kind {
     /// Of what no parameter can be.
     pub fn size(&self) -> Result<usize> {
         Ok(match self {
+            Self::F8E4m3 | Self::F8E5m2 | Self::Quantised { .. } => 1,
             Self::F16 | Self::Bf16 => 2,
             Self::F32 => 4,
             Self::F64 => 8,
@@ -41,10 +53,14 @@ impl Kind {
         })
     }
 
-    /// The name of a kind that f32 does not hold as it is; bf16 and f16 are exact in f32, but were
+    /// The name of a kind that f32 does not hold as it is; shorter ones are exact in f32, but were
     /// rounded before.
     pub fn converted(&self) -> Option<&'static str> {
         match self {
+            Self::F8E4m3 => Some("float8_e4m3fn"),
+            Self::F8E5m2 => Some("float8_e5m2"),
+            Self::Quantised { signed: true, .. } => Some("qint8"),
+            Self::Quantised { signed: false, .. } => Some("quint8"),
             Self::F16 => Some("float16"),
             Self::Bf16 => Some("bfloat16"),
             Self::F64 => Some("float64"),
@@ -55,9 +71,18 @@ impl Kind {
 
 impl<'a> Stored<'a> {
     /// A tensor whose elements fill `bytes` in row-major order.
-    pub fn row_major(kind: Kind, shape: Vec<usize>, bytes: &'a [u8]) -> Self {
+    pub fn row_major(kind: Kind, shape: Vec<usize>, bytes: impl Into<Cow<'a, [u8]>>) -> Self {
         let stride = row_major(&shape);
-        Self { kind, shape, stride, offset: 0, bytes }
+        Self { kind, shape, stride, offset: 0, bytes: bytes.into() }
+    }
+
+    /// A tensor whose first index runs fastest.
+    pub fn column_major(kind: Kind, shape: Vec<usize>, bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        let mut backwards = shape.clone();
+        backwards.reverse();
+        let mut stride = row_major(&backwards);
+        stride.reverse();
+        Self { kind, shape, stride, offset: 0, bytes: bytes.into() }
     }
 
     /// The `part`-th of `parts` equal parts along the first dimension, where it can be divided.
@@ -123,13 +148,34 @@ impl<'a> Stored<'a> {
 
     fn element(&self, bytes: &[u8]) -> f32 {
         match *bytes {
+            [a] => match self.kind {
+                Kind::F8E4m3 => e4m3(a),
+                Kind::F8E5m2 => f16::from_bits(u16::from(a) << 8).to_f32(),
+                Kind::Quantised { signed, scale, zero } => {
+                    let whole = if signed { i64::from(a as i8) } else { i64::from(a) };
+                    // PyTorch multiplies in f32.
+                    scale as f32 * whole.saturating_sub(zero) as f32
+                }
+                _ => unreachable!("no other element has one byte"),
+            },
             [a, b] if self.kind == Kind::F16 => f16::from_le_bytes([a, b]).to_f32(),
             [a, b] => bf16::from_le_bytes([a, b]).to_f32(),
             [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
             [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
-            _ => unreachable!("an element has 2, 4 or 8 bytes"),
+            _ => unreachable!("an element has 1, 2, 4 or 8 bytes"),
         }
     }
+}
+
+/// A sign, four bits of exponent (bias 7), three of mantissa; all ones is no number.
+fn e4m3(byte: u8) -> f32 {
+    let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
+    let size = match (exponent, byte & 7) {
+        (15, 7) => f32::NAN,
+        (0, _) => mantissa / 8.0 * 2f32.powi(-6),
+        _ => (1.0 + mantissa / 8.0) * 2f32.powi(exponent - 7),
+    };
+    if byte >> 7 == 1 { -size } else { size }
 }
 
 fn row_major(shape: &[usize]) -> Vec<usize> {
@@ -162,6 +208,8 @@ mod tests {
         assert_eq!(t.part(1, 3).unwrap().values().unwrap(), [2.0, 5.0]);
         assert_eq!(x.part(1, 2).unwrap().values().unwrap(), [4.0, 5.0, 6.0]);
         assert!(x.part(0, 3).is_none());
+        let columns = Stored::column_major(Kind::F32, vec![2, 3], &held[..24]);
+        assert_eq!(columns.values().unwrap(), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
         let scalar = Stored::row_major(Kind::F32, vec![], &held);
         assert_eq!(scalar.values().unwrap(), [0.0]);
         let expanded = Stored { stride: vec![0], ..Stored::row_major(Kind::F32, vec![3], &held) };
@@ -178,6 +226,20 @@ mod tests {
         let double: Vec<u8> = [1.5f64, 0.1].iter().flat_map(|v| v.to_le_bytes()).collect();
         let double = Stored::row_major(Kind::F64, vec![2], &double);
         assert_eq!(double.values().unwrap(), [1.5, 0.1]);
+        // torch.tensor([1.5, -2.25, 448., 2**-9, nan]).to(torch.float8_e4m3fn): -2.25 is exact.
+        let short = Stored::row_major(Kind::F8E4m3, vec![5], &[0x3c, 0xc1, 0x7e, 0x01, 0x7f]);
+        let short = short.values().unwrap();
+        assert_eq!(short[..4], [1.5, -2.25, 448.0, 0.001953125]);
+        assert!(short[4].is_nan());
+        // ….to(torch.float8_e5m2) of [1.5, -2.5, inf].
+        let short = Stored::row_major(Kind::F8E5m2, vec![3], &[0x3e, 0xc1, 0x7c]);
+        assert_eq!(short.values().unwrap(), [1.5, -2.5, f32::INFINITY]);
+        // torch.quantize_per_tensor(torch.tensor([0., .25, -.5]), .25, 3, torch.qint8)
+        let kind = |signed| Kind::Quantised { signed, scale: 0.25, zero: 3 };
+        let whole = Stored::row_major(kind(true), vec![3], &[3, 4, 1]);
+        assert_eq!(whole.values().unwrap(), [0.0, 0.25, -0.5]);
+        let whole = Stored::row_major(kind(false), vec![1], &[255]);
+        assert_eq!(whole.values().unwrap(), [63.0]);
         let int = Stored::row_major(Kind::Other("int64".into()), vec![1], &[0; 8]);
         assert_eq!(
             int.values().unwrap_err().to_string(),
@@ -190,7 +252,8 @@ mod tests {
         let held = bytes(&[0.0; 4]);
         let at = |shape: &[usize], stride: &[usize], offset| {
             let (shape, stride) = (shape.to_vec(), stride.to_vec());
-            Stored { kind: Kind::F32, shape, stride, offset, bytes: &held }.values()
+            Stored { kind: Kind::F32, shape, stride, offset, bytes: held.as_slice().into() }
+                .values()
         };
         assert!(at(&[2, 2], &[2, 1], 0).is_ok());
         for (shape, stride, offset) in [

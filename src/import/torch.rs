@@ -2,11 +2,13 @@
 //! one stored file for each storage. Tensors keep their strides: a view saved as it is reads as
 //! PyTorch shows it.
 
+use super::StateDict;
+use super::numpy;
 use super::pickle::{Pickle, Place, Value};
 use super::stored::{Kind, Stored};
 use crate::shown;
 use anyhow::{Context, Result, bail, ensure};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::{Cursor, Read};
 use zip::result::ZipResult;
 use zip::{CompressionMethod, ZipArchive};
@@ -20,12 +22,13 @@ const MOST_NESTING: usize = 16;
 /// The newest format of the archive that PyTorch reads, its `kMaxSupportedFileFormatVersion`.
 const NEWEST_FORMAT: u32 = 10;
 
-/// The tensors of the file, by their path through its dicts and lists: `model.embed.weight`.
+/// The tensors of the file, by their path through its dicts and lists: `model.embed.weight`. NumPy's
+/// arrays are read as tensors; other objects are named.
 ///
 /// # Errors
 /// If the bytes are no archive of PyTorch's, are damaged, describe tensors beyond what they hold, or
 /// say anything of a tensor that is not understood here.
-pub fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Stored<'_>>> {
+pub fn tensors(bytes: &[u8]) -> Result<StateDict<'_>> {
     let mut archive = Archive::open(bytes)?;
     let pickled = archive.entry("data.pkl")?;
     ensure!(
@@ -34,14 +37,16 @@ pub fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Stored<'_>>> {
         pickled.len()
     );
     let pickle = Pickle::read(pickled).context("data.pkl")?;
-    if let Value::Call { callable, .. } = pickle.value(pickle.top())
+    if let Value::Call { callable, items, .. } = pickle.value(pickle.top())
+        && items.is_empty()
         && let Value::Global(module, name) = pickle.value(*callable)
     {
         bail!("it holds an object of {module}.{name}: save the model's state_dict() instead");
     }
-    let mut found = Found { archive, pickle: &pickle, tensors: BTreeMap::new(), looked_at: 0 };
+    let state = StateDict::default();
+    let mut found = Found { archive, pickle: &pickle, state, looked_at: 0 };
     found.look(String::new(), pickle.top(), 0)?;
-    Ok(found.tensors)
+    Ok(found.state)
 }
 
 /// The archive of a file in memory.
@@ -120,11 +125,11 @@ impl<'a> Archive<'a> {
 struct Found<'a, 'p> {
     archive: Archive<'a>,
     pickle: &'p Pickle<'a>,
-    tensors: BTreeMap<String, Stored<'a>>,
+    state: StateDict<'a>,
     looked_at: usize,
 }
 
-impl Found<'_, '_> {
+impl<'a> Found<'a, '_> {
     /// Collects the tensors at and below `place`.
     fn look(&mut self, name: String, place: Place, nesting: usize) -> Result<()> {
         self.looked_at += 1;
@@ -135,73 +140,115 @@ impl Found<'_, '_> {
             "its dicts are too many, too deep or too long to be a state dict"
         );
         let pickle = self.pickle;
-        let below = |key: &dyn std::fmt::Display| match name.as_str() {
-            "" => key.to_string(),
-            name => format!("{name}.{key}"),
-        };
         match pickle.value(place) {
-            Value::Dict(items) => {
-                for &(key, value) in items {
-                    match pickle.value(key) {
-                        Value::Text(text) => self.look(below(text), value, nesting + 1)?,
-                        Value::Int(number) => self.look(below(number), value, nesting + 1)?,
-                        _ => {}
-                    }
-                }
-            }
+            Value::Dict(items) => self.look_below(&name, items, nesting)?,
             Value::List(elements) | Value::Tuple(elements) => {
                 for (i, &element) in elements.iter().enumerate() {
-                    self.look(below(&i), element, nesting + 1)?;
+                    self.look(below(&name, &i), element, nesting + 1)?;
                 }
             }
-            Value::Call { .. } => {
+            Value::Call { items, .. } => {
                 let told = || format!("the tensor {}", shown::line(&name));
                 let tensor = match made(pickle, place).with_context(told)? {
-                    Made::Nothing => return Ok(()),
-                    Made::Tensor(arguments) => {
-                        tensor(pickle, &mut self.archive, arguments).with_context(told)?
+                    // Whatever kind of dict it is: its items are what it holds.
+                    Made::Object(_) if !items.is_empty() => {
+                        return self.look_below(&name, items, nesting);
                     }
+                    Made::Object(class) => {
+                        self.state.objects.insert(name, class);
+                        return Ok(());
+                    }
+                    Made::Tensor(form, arguments) => {
+                        tensor(pickle, &mut self.archive, form, arguments).with_context(told)?
+                    }
+                    Made::Array(state) => numpy::array(pickle, state).with_context(told)?,
                     Made::Foreign(kind) => Stored::row_major(Kind::Other(kind), Vec::new(), &[]),
                 };
-                let twice = self.tensors.contains_key(&name);
+                let twice = self.state.tensors.contains_key(&name);
                 ensure!(!twice, "two of its tensors have the name {}", shown::line(&name));
-                self.tensors.insert(name, tensor);
+                self.state.tensors.insert(name, tensor);
             }
             _ => {}
         }
         Ok(())
     }
+
+    /// As [`Found::look`], at the items of a dict.
+    fn look_below(&mut self, name: &str, items: &[(Place, Place)], nesting: usize) -> Result<()> {
+        let pickle = self.pickle;
+        for &(key, value) in items {
+            match pickle.value(key) {
+                Value::Text(text) => self.look(below(name, text), value, nesting + 1)?,
+                Value::Int(number) => self.look(below(name, number), value, nesting + 1)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn below(name: &str, key: &dyn std::fmt::Display) -> String {
+    match name {
+        "" => key.to_string(),
+        name => format!("{name}.{key}"),
+    }
 }
 
 /// What a call makes.
 enum Made<'p> {
-    /// A tensor of these arguments of `torch._utils._rebuild_tensor_v2`.
-    Tensor(&'p [Place]),
+    /// A tensor of these arguments.
+    Tensor(Form, &'p [Place]),
+    /// An array of NumPy's with this state.
+    Array(Place),
     /// A tensor that is not read, by what it is made with.
     Foreign(String),
-    Nothing,
+    /// What is no tensor, by its class or function.
+    Object(String),
+}
+
+/// Which function rebuilds a tensor, and so what its arguments are: all begin with storage, offset, shape
+/// and stride.
+#[derive(Clone, Copy)]
+enum Form {
+    /// `_rebuild_tensor_v2`: requires_grad, backward_hooks, maybe metadata; the storage has a type.
+    Typed,
+    /// `_rebuild_tensor_v3`: requires_grad, backward_hooks, the type, maybe metadata.
+    Untyped,
+    /// `_rebuild_qtensor`: the quantiser, requires_grad, backward_hooks.
+    Quantised,
 }
 
 const MALFORMED: &str = "is not described as torch.save does";
 
 /// What the call at `place` makes: a tensor alone, or wrapped as a parameter.
 fn made<'p>(pickle: &'p Pickle, mut place: Place) -> Result<Made<'p>> {
+    let object =
+        |module: &str, name: &str| Ok(Made::Object(shown::line(&format!("{module}.{name}"))));
     // Arguments lie before their call: each turn goes back, and the loop ends.
     loop {
-        let &Value::Call { callable, arguments, altered } = pickle.value(place) else {
-            return Ok(Made::Nothing);
+        let &Value::Call { callable, arguments, altered, state, .. } = pickle.value(place) else {
+            return object("", "no object");
         };
         let &Value::Global(module, function) = pickle.value(callable) else {
-            return Ok(Made::Nothing);
+            return object("", "an object without a class");
         };
-        let Some(given) = pickle.tuple(arguments) else { return Ok(Made::Nothing) };
+        let Some(given) = pickle.tuple(arguments) else { return object(module, function) };
+        if function == "_reconstruct" && numpy::MODULES.contains(&module) {
+            return state.map(Made::Array).context(MALFORMED);
+        }
         let is_ours = ["torch._utils", "torch._tensor"].contains(&module);
         if !is_ours || !function.starts_with("_rebuild") {
-            return Ok(Made::Nothing);
+            return object(module, function);
         }
         ensure!(!altered, "is changed after it was made, which torch.save never does");
         place = match (function, given) {
-            ("_rebuild_tensor" | "_rebuild_tensor_v2", given) => return Ok(Made::Tensor(given)),
+            ("_rebuild_tensor" | "_rebuild_tensor_v2", given) => {
+                return Ok(Made::Tensor(Form::Typed, given));
+            }
+            ("_rebuild_tensor_v3", given) => return Ok(Made::Tensor(Form::Untyped, given)),
+            ("_rebuild_qtensor", given) if given.len() == 7 => {
+                return Ok(Made::Tensor(Form::Quantised, given));
+            }
             ("_rebuild_parameter", &[data, _, hooks]) => {
                 without_hooks(pickle, hooks)?;
                 data
@@ -224,7 +271,8 @@ fn made<'p>(pickle: &'p Pickle, mut place: Place) -> Result<Made<'p>> {
                 only_attributes(pickle, state)?;
                 match *pickle.value(function) {
                     Value::Global("torch._utils", "_rebuild_tensor_v2") => {
-                        return pickle.tuple(arguments).map(Made::Tensor).context(MALFORMED);
+                        let given = pickle.tuple(arguments).context(MALFORMED)?;
+                        return Ok(Made::Tensor(Form::Typed, given));
                     }
                     Value::Global(module, name) => {
                         return Ok(Made::Foreign(format!("{module}.{name}")));
@@ -263,14 +311,25 @@ fn only_attributes(pickle: &Pickle, state: Place) -> Result<()> {
     Ok(())
 }
 
-/// The tensor of (storage, offset, shape, stride, requires_grad, backward_hooks[, metadata]).
+/// The tensor of these arguments.
 fn tensor<'a>(
     pickle: &Pickle<'a>,
     archive: &mut Archive<'a>,
+    form: Form,
     given: &[Place],
 ) -> Result<Stored<'a>> {
     let (&[storage, offset, shape, stride], rest) = given.split_first_chunk().context(MALFORMED)?;
-    if let &[requires_grad, hooks, ref metadata @ ..] = rest {
+    let (kind, rest) = match (form, rest) {
+        (Form::Typed, rest) => (None, rest.to_vec()),
+        (Form::Untyped, &[requires_grad, hooks, dtype, ref metadata @ ..]) => {
+            (Some(dtype_of(pickle, dtype)?), [&[requires_grad, hooks], metadata].concat())
+        }
+        (Form::Quantised, &[quantiser, requires_grad, hooks]) => {
+            (Some(quantised(pickle, quantiser)?), vec![requires_grad, hooks])
+        }
+        _ => bail!(MALFORMED),
+    };
+    if let &[requires_grad, hooks, ref metadata @ ..] = rest.as_slice() {
         ensure!(matches!(pickle.value(requires_grad), Value::Bool(_)), MALFORMED);
         without_hooks(pickle, hooks)?;
         match *metadata {
@@ -285,15 +344,24 @@ fn tensor<'a>(
     // ('storage', torch.FloatStorage, key, device, elements)
     let Some(&[word, class, key, _, elements]) = pickle.tuple(storage) else { bail!(MALFORMED) };
     ensure!(pickle.text(word) == Some("storage"), MALFORMED);
-    let Value::Global("torch" | "torch.cuda", class) = *pickle.value(class) else {
+    let Value::Global("torch" | "torch.cuda" | "torch.storage", class) = *pickle.value(class)
+    else {
         bail!(MALFORMED)
     };
-    let kind = match class {
-        "HalfStorage" => Kind::F16,
-        "BFloat16Storage" => Kind::Bf16,
-        "FloatStorage" => Kind::F32,
-        "DoubleStorage" => Kind::F64,
-        other => Kind::Other(other.into()),
+    let kind = match (class, kind) {
+        ("UntypedStorage", Some(kind)) => kind,
+        ("QInt8Storage", Some(Kind::Quantised { scale, zero, .. })) => {
+            Kind::Quantised { signed: true, scale, zero }
+        }
+        ("QUInt8Storage", Some(Kind::Quantised { scale, zero, .. })) => {
+            Kind::Quantised { signed: false, scale, zero }
+        }
+        (_, Some(other @ Kind::Other(_))) => other,
+        ("HalfStorage", None) => Kind::F16,
+        ("BFloat16Storage", None) => Kind::Bf16,
+        ("FloatStorage", None) => Kind::F32,
+        ("DoubleStorage", None) => Kind::F64,
+        (other, _) => Kind::Other(other.into()),
     };
     let offset = pickle.count(offset).context(MALFORMED)?;
     let (shape, stride) = (pickle.counts(shape), pickle.counts(stride));
@@ -308,7 +376,37 @@ fn tensor<'a>(
             bytes.len()
         );
     }
-    Ok(Stored { kind, shape, stride, offset, bytes })
+    Ok(Stored { kind, shape, stride, offset, bytes: bytes.into() })
+}
+
+/// The type of a tensor whose storage has none.
+fn dtype_of(pickle: &Pickle, dtype: Place) -> Result<Kind> {
+    Ok(match *pickle.value(dtype) {
+        Value::Global("torch", "float8_e4m3fn") => Kind::F8E4m3,
+        Value::Global("torch", "float8_e5m2") => Kind::F8E5m2,
+        Value::Global(module, name) => Kind::Other(format!("{module}.{name}")),
+        _ => bail!(MALFORMED),
+    })
+}
+
+/// Of one scale and zero for the whole tensor; of which sign, its storage says.
+fn quantised(pickle: &Pickle, quantiser: Place) -> Result<Kind> {
+    let given = pickle.tuple(quantiser).context(MALFORMED)?;
+    let &[scheme, ref parameters @ ..] = given else { bail!(MALFORMED) };
+    Ok(match (pickle.value(scheme), parameters) {
+        (Value::Global("torch", "per_tensor_affine"), &[scale, zero]) => {
+            match (pickle.value(scale), pickle.value(zero)) {
+                (&Value::Real(scale), &Value::Int(zero)) => {
+                    Kind::Quantised { signed: true, scale, zero }
+                }
+                _ => bail!(MALFORMED),
+            }
+        }
+        (Value::Global(_, scheme), _) => {
+            Kind::Other(format!("quantised by {} (save tensor.dequantize())", shown::line(scheme)))
+        }
+        _ => bail!(MALFORMED),
+    })
 }
 
 /// Refuses what changes the meaning of a tensor's bytes.

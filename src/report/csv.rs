@@ -11,17 +11,20 @@
 //! | `*_status` | `passed`, `fired`, `inconclusive`, `not evaluated` |
 //! | `cosine cosine_interpretable cosine_per_layer` | aggregate; whether the reference carries it; layers 0 … L joined by `;` |
 //! | `verdict` | `trustworthy`, `walked back`, `inconclusive`, `baseline` |
+//! | `claims` | of the study about the run's method and seed: `stands: …; walked back: …` |
 //!
 //! A value that was not measured is an empty cell; one that is not finite is `nan`, `inf`, `-inf`.
 
 use crate::number::{Number, text};
 use crate::shown::cell;
+use crate::study::claims::{Tested, is_called, tested};
+use crate::study::results::StudyResult;
 use crate::trace::LossReduction;
 use crate::verdict::Audit;
 use anyhow::Result;
 use std::io::Write;
 
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 28] = [
     "method",
     "label",
     "arch",
@@ -49,20 +52,80 @@ const COLUMNS: [&str; 27] = [
     "cosine_per_layer",
     "verdict",
     "schema",
+    "claims",
 ];
 
 /// The header and a row for each audit.
 pub fn write(audits: &[Audit], out: impl Write) -> Result<()> {
+    write_rows(audits.iter().map(|audit| (audit, String::new())), out)
+}
+
+/// As [`write`], for the audits of a study, each with its claims.
+pub fn write_study(study: &StudyResult, out: impl Write) -> Result<()> {
+    let tested = tested(study);
+    let rows = study.runs.iter().filter_map(|run| {
+        let seed = run.record.config.seed;
+        let own = tested.iter().filter(|tested| {
+            is_called(&run.record.config, &tested.claim.method)
+                && tested.claim.seeds.contains(&seed)
+        });
+        let words: Vec<String> =
+            own.map(|tested| format!("{}: {}", tested.outcome, tested.claim.claim)).collect();
+        Some((run.audit.as_ref()?, words.join("; ")))
+    });
+    write_rows(rows, out)
+}
+
+/// `claims.csv`: a row a claim.
+pub fn write_claims(tested: &[Tested], out: impl Write) -> Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(COLUMNS)?;
-    for audit in audits {
-        csv.write_record(row(audit))?;
+    csv.write_record(CLAIM_COLUMNS)?;
+    for tested in tested {
+        let (claim, summary) = (&tested.claim, tested.summary());
+        let seeds: Vec<String> = claim.seeds.iter().map(u64::to_string).collect();
+        csv.write_record([
+            cell(&claim.claim),
+            cell(&claim.method),
+            claim.metric.to_string(),
+            cell(&claim.quantity()),
+            claim.threshold.to_string(),
+            seeds.join(";"),
+            tested.outcome.to_string(),
+            number(summary.map(|s| Number(s.mean))),
+            number(summary.and_then(|s| s.std).map(Number)),
+            or_empty(summary.map(|s| s.n)),
+            cell(&tested.reason),
+        ])?;
     }
     csv.flush()?;
     Ok(())
 }
 
-fn row(audit: &Audit) -> [String; COLUMNS.len()] {
+const CLAIM_COLUMNS: [&str; 11] = [
+    "claim",
+    "method",
+    "metric",
+    "quantity",
+    "threshold",
+    "seeds",
+    "outcome",
+    "mean",
+    "std",
+    "n",
+    "reason",
+];
+
+fn write_rows<'a>(rows: impl Iterator<Item = (&'a Audit, String)>, out: impl Write) -> Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(COLUMNS)?;
+    for (audit, claims) in rows {
+        csv.write_record(row(audit, &claims))?;
+    }
+    csv.flush()?;
+    Ok(())
+}
+
+fn row(audit: &Audit, claims: &str) -> [String; COLUMNS.len()] {
     let (run, d) = (&audit.run, &audit.diagnostics);
     let reference = &d.reference.detail;
     let per_layer: Vec<String> = audit.cosine.detail.per_layer.iter().map(|v| spell(*v)).collect();
@@ -94,6 +157,7 @@ fn row(audit: &Audit) -> [String; COLUMNS.len()] {
         per_layer.join(";"),
         audit.verdict.to_string(),
         cell(&audit.schema),
+        cell(claims),
     ]
 }
 
@@ -116,6 +180,7 @@ fn spell(value: Number) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::testing::{claiming, study};
     use crate::verdict::testing::published;
     use std::collections::HashMap;
 
@@ -156,6 +221,27 @@ mod tests {
         assert_eq!((row["growth"].as_str(), row["reference"].as_str()), ("inf", "nan"));
         assert_eq!(row["diverged"], "loss was nan, epoch 3");
         assert!(row["cosine_per_layer"].ends_with(";nan"));
+    }
+
+    #[test]
+    fn a_claim_stands_in_the_rows_of_its_runs_and_has_a_row_of_its_own() {
+        let study = claiming(study());
+        let mut bytes = Vec::new();
+        write_study(&study, &mut bytes).unwrap();
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let rows: Vec<HashMap<String, String>> =
+            reader.deserialize().map(|row| row.unwrap()).collect();
+        let of = |method: &str| {
+            rows.iter().find(|row| row["method"] == method).map(|row| row["claims"].clone())
+        };
+        assert_eq!(of("bp").unwrap(), "stands: Backpropagation stays calm.");
+        assert_eq!(of("dfa").unwrap(), "walked back: DFA stays calm, too.");
+        assert_eq!(of("frozen").unwrap(), "");
+        let mut bytes = Vec::new();
+        write_claims(&tested(&study), &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.lines().count(), 4);
+        assert!(text.contains(",7,untested,,,,"), "{text}");
     }
 
     #[test]

@@ -7,9 +7,13 @@
 //! | it was not evaluated, or the run is a baseline | skipped, with why |
 //! | training failed, diverged or was interrupted, or the run was not audited | error |
 //! | training goes on or has not begun | skipped |
+//!
+//! And one case a claim: walked back is a failure, untested skipped, post hoc an error.
 
 use super::cases::{add_suite, case, error, failed, skipped};
 use super::content::{Content, standing, state};
+use crate::claims::Outcome;
+use crate::study::claims::{Tested, tested};
 use crate::study::results::{RunResult, StudyResult};
 use crate::verdict::{Audit, Finding, Status, plain, short};
 use anyhow::Result;
@@ -26,6 +30,10 @@ pub fn write(study: &StudyResult) -> Result<String> {
         let cases = group.runs.iter().flat_map(|run| cases(run, group.is_baseline));
         add_suite(&mut report, &group.name, cases);
     }
+    let claims = tested(study);
+    if !claims.is_empty() {
+        add_suite(&mut report, "claims", (1..).zip(&claims).map(|(n, tested)| of_claim(n, tested)));
+    }
     if !content.missing.is_empty() {
         let missing = content.missing.iter();
         let cases = missing.map(|name| case(training(name), 0.0, skipped("not begun")));
@@ -36,6 +44,18 @@ pub fn write(study: &StudyResult) -> Result<String> {
 
 fn training(run: &str) -> String {
     format!("{run}: training")
+}
+
+fn of_claim(number: usize, tested: &Tested) -> TestCase {
+    let status = match (tested.outcome, &tested.post_hoc) {
+        (_, Some(_)) => error("post hoc", tested.reason.clone()),
+        (Outcome::Stands, None) => TestCaseStatus::success(),
+        (Outcome::WalkedBack, None) => {
+            failed("walked back", tested.reason.clone(), tested.claim.quantity())
+        }
+        (Outcome::Untested, None) => skipped(tested.reason.clone()),
+    };
+    case(format!("{number}: {}", tested.claim.claim), 0.0, status)
 }
 
 fn cases(run: &RunResult, is_baseline: bool) -> Vec<TestCase> {
@@ -89,7 +109,7 @@ fn judge<D>(audit: &Audit, found: &Finding<D>, topic: &str, side: &str) -> TestC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::{empty, study, troubled};
+    use crate::report::testing::{claiming, empty, study, troubled};
     use roxmltree::{Document, Node};
 
     fn count(node: Node, name: &str) -> usize {
@@ -141,6 +161,18 @@ mod tests {
         {
             assert!(message.starts_with(head), "{message}");
         }
+    }
+
+    #[test]
+    fn a_claim_is_a_case_that_passes_fails_or_is_skipped() {
+        let text = write(&claiming(study())).unwrap();
+        let document = Document::parse(&text).unwrap();
+        let suite = suite(&document, "claims");
+        let counts = ["tests", "failures", "errors", "skipped"].map(|a| number(suite, a));
+        assert_eq!(counts, [3, 1, 0, 1]);
+        let failure = suite.descendants().find(|n| n.has_tag_name("failure")).unwrap();
+        let message = failure.attribute("message").unwrap();
+        assert!(message.starts_with("Growth of dfa: ") && message.contains("(n=3)"), "{message}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod cases;
 mod content;
 pub mod csv;
+pub mod format;
 pub mod html;
 pub mod json;
 pub mod junit;

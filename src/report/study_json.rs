@@ -2,8 +2,11 @@
 //! that are not finite are the strings `"nan"`, `"inf"`, `"-inf"`.
 
 use super::content::{Content, Group};
+use crate::claims::Outcome;
 use crate::config::Config;
+use crate::number::{Number, numbers};
 use crate::stats::{Interval, Summary};
+use crate::study::claims::{StudyClaims, Tested, tested};
 use crate::study::results::{RunResult, StudyResult};
 use crate::train::run_dir::{Divergence, EpochMetrics, Provenance, RunStatus};
 use crate::verdict::seeds::Pooled;
@@ -25,6 +28,7 @@ pub fn write(study: &StudyResult) -> Result<String> {
         runs: study.runs.iter().map(Run::of).collect(),
         missing: &study.missing,
         methods: content.groups.iter().map(MethodOverSeeds::of).collect(),
+        claims: study.claims.as_ref().map(|claims| Claims::of(claims, study)),
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
@@ -37,6 +41,70 @@ struct Document<'a> {
     /// The directories of runs that were planned and not begun.
     missing: &'a [String],
     methods: Vec<MethodOverSeeds<'a>>,
+    /// Left out where the study makes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<Claims<'a>>,
+}
+
+/// The study's claims.
+#[derive(Serialize)]
+struct Claims<'a> {
+    file: &'a str,
+    sha256: &'a str,
+    registered: &'a str,
+    /// Where they were written, changed or withdrawn once runs had begun.
+    changed_after_training: Option<String>,
+    claims: Vec<ClaimRecord>,
+}
+
+impl<'a> Claims<'a> {
+    fn of(claims: &'a StudyClaims, study: &StudyResult) -> Self {
+        let registered = &claims.registered;
+        Self {
+            file: &registered.file,
+            sha256: &registered.sha256,
+            registered: &registered.registered,
+            changed_after_training: registered.remark(),
+            claims: tested(study).iter().map(ClaimRecord::of).collect(),
+        }
+    }
+}
+
+/// One claim and what became of it.
+#[derive(Serialize)]
+pub struct ClaimRecord {
+    claim: String,
+    /// What was measured, in words.
+    quantity: String,
+    method: String,
+    metric: String,
+    threshold: String,
+    seeds: Vec<u64>,
+    outcome: Outcome,
+    reason: String,
+    post_hoc: Option<String>,
+    /// Over the seeds; `null` of a verdict, and where it is untested.
+    value: Option<Summary>,
+    per_seed: Vec<Number>,
+}
+
+impl ClaimRecord {
+    pub fn of(tested: &Tested) -> Self {
+        let claim = &tested.claim;
+        Self {
+            claim: claim.claim.clone(),
+            quantity: claim.quantity(),
+            method: claim.method.clone(),
+            metric: claim.metric.to_string(),
+            threshold: claim.threshold.to_string(),
+            seeds: claim.seeds.clone(),
+            outcome: tested.outcome,
+            reason: tested.reason.clone(),
+            post_hoc: tested.post_hoc.clone(),
+            value: tested.summary(),
+            per_seed: numbers(&tested.per_seed),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -161,7 +229,7 @@ impl From<Pooled> for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::{empty, study, troubled};
+    use crate::report::testing::{claiming, empty, study, troubled};
     use serde_json::{Value, json};
 
     fn value(study: &StudyResult) -> Value {
@@ -187,6 +255,20 @@ mod tests {
         assert_eq!(dfa["growth"]["value"]["n"], 3);
         assert_eq!(dfa["cosine_per_layer"].as_array().unwrap().len(), 5);
         assert_eq!(dfa["thresholds"]["reference"], 1e-7);
+    }
+
+    #[test]
+    fn claims_stand_beside_the_methods_and_only_where_there_are_some() {
+        assert!(value(&study()).get("claims").is_none());
+        let v = value(&claiming(study()));
+        assert_eq!(v["claims"]["file"], "claims.toml");
+        assert_eq!(v["claims"]["changed_after_training"], Value::Null);
+        let claims = v["claims"]["claims"].as_array().unwrap();
+        let outcomes: Vec<_> = claims.iter().map(|claim| claim["outcome"].clone()).collect();
+        assert_eq!(outcomes, ["stands", "walked back", "untested"]);
+        assert_eq!(claims[0]["value"]["n"], 3);
+        assert_eq!(claims[0]["per_seed"].as_array().unwrap().len(), 3);
+        assert_eq!((&claims[2]["value"], &claims[2]["seeds"]), (&Value::Null, &json!([7])));
     }
 
     #[test]

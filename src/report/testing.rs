@@ -1,6 +1,8 @@
 //! Made-up studies: the runs of protocol §6 and §9 over three seeds with controls and epochs,
 //! and one in which everything goes wrong.
 
+use crate::claims::Registered;
+use crate::claims::registered::ClaimsFile;
 use crate::config::{Arch, Base, Config, Method};
 use crate::data::{DataProvenance, DatasetKind, Source};
 use crate::diagnostics::aggregation::{Aggregate, Aggregation};
@@ -15,6 +17,7 @@ use crate::diagnostics::rank::{MatrixRank, Ranks};
 use crate::diagnostics::shadow::{Shadow, ShadowLayer};
 use crate::number::{Number, numbers};
 use crate::stats::{mean, median};
+use crate::study::claims::StudyClaims;
 use crate::study::results::{RunResult, StudyResult};
 use crate::train::lifecycle::TOOL;
 use crate::train::run_dir::{
@@ -107,6 +110,7 @@ fn record(config: Config, status: RunStatus, last: Option<EpochMetrics>) -> RunR
         last,
         diverged: None,
         error: None,
+        metrics_sha256: None,
     }
 }
 
@@ -309,7 +313,7 @@ pub fn study() -> StudyResult {
             runs.push(run(specimen, config(method, penalty, seed), method != Method::Frozen));
         }
     }
-    StudyResult { name: "resmlp-30".into(), runs, missing: Vec::new() }
+    StudyResult { name: "resmlp-30".into(), runs, missing: Vec::new(), claims: None }
 }
 
 /// Without controls: a healthy run, one that failed, one interrupted, one running, one that
@@ -351,10 +355,33 @@ pub fn troubled() -> StudyResult {
             hostile,
         ],
         missing: vec!["dfa-s6".into()],
+        claims: None,
     }
 }
 
 /// No runs at all.
 pub fn empty() -> StudyResult {
-    StudyResult { name: "empty".into(), runs: Vec::new(), missing: Vec::new() }
+    StudyResult { name: "empty".into(), runs: Vec::new(), missing: Vec::new(), claims: None }
+}
+
+/// The study with three claims, registered before its runs: one stands, one is walked back, and one has
+/// no run.
+pub fn claiming(study: StudyResult) -> StudyResult {
+    let claim = |sentence: &str, method: &str, threshold: &str, seeds: &str| {
+        format!(
+            "[[claim]]\nclaim = '{sentence}'\nmethod = '{method}'\nmetric = 'growth'\n\
+             threshold = '{threshold}'\nseeds = {seeds}\n"
+        )
+    };
+    let text = [
+        claim("Backpropagation stays calm.", "bp", "below 50", "[42, 123, 456]"),
+        claim("DFA stays calm, too.", "dfa", "below 50", "[42, 123, 456]"),
+        claim("So does another seed.", "bp", "below 50", "[7]"),
+    ]
+    .concat();
+    let source = ClaimsFile { name: "claims.toml".into(), text };
+    let registered = Registered::next(None, Some(&source), &[], "2026-11-20T07:00:00Z");
+    let registered = registered.expect("claims");
+    let claims = registered.claims().expect("claims");
+    StudyResult { claims: Some(StudyClaims { registered, claims }), ..study }
 }

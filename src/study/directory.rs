@@ -1,10 +1,13 @@
 //! A study's directory: `study.json` names its runs, so that reports and merging need nothing else.
 
+use super::claims::StudyClaims;
 use super::grid::Study;
 use super::plan::PlannedRun;
 use super::results::{RunResult, StudyResult};
+use crate::claims::Registered;
 use crate::failure::usage;
 use crate::files::{absolute, entries, exists, is_absence, read_text, write_atomically};
+use crate::foreign;
 use crate::shown;
 use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
 use crate::verdict::Audit;
@@ -23,6 +26,9 @@ pub struct StudyFile {
     pub source: String,
     /// In the study's order.
     pub runs: Vec<RunEntry>,
+    /// What the study is meant to show, and when it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<Registered>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,16 +44,32 @@ fn file(root: &Path) -> PathBuf {
 }
 
 impl StudyFile {
-    /// What `study` and its `runs` have to say.
-    pub fn of(study: &Study, runs: &[PlannedRun]) -> Self {
+    /// What `study` and its `runs` have to say at the time `now`, where the plan was `before`.
+    ///
+    /// # Errors
+    /// Names what of a run cannot be looked at.
+    pub fn of(
+        study: &Study,
+        runs: &[PlannedRun],
+        before: Option<&Self>,
+        now: &str,
+    ) -> Result<Self> {
         let entry =
             |run: &PlannedRun| RunEntry { directory: run.name(), config_hash: run.config.hash() };
-        Self {
+        let mut begun = Vec::new();
+        for run in runs {
+            if run.dir.can_resume()? {
+                begun.push(run.name());
+            }
+        }
+        let registered = before.and_then(|plan| plan.claims.as_ref());
+        Ok(Self {
             schema: SCHEMA.into(),
             name: study.name.clone(),
             source: study.text.clone(),
             runs: runs.iter().map(entry).collect(),
-        }
+            claims: Registered::next(registered, study.claims.as_ref(), &begun, now),
+        })
     }
 
     /// Reads the `study.json` under `root`; `None` where there is none.
@@ -136,7 +158,18 @@ pub fn read_single(dir: &Path) -> Result<Option<StudyResult>> {
     let name = absolute(dir)?;
     let name: String = name.file_name().unwrap_or_default().to_string_lossy().into();
     let runs = vec![read_run(name.clone(), &run)?];
-    Ok(Some(StudyResult { name, runs, missing: Vec::new() }))
+    Ok(Some(StudyResult { name, runs, missing: Vec::new(), claims: None }))
+}
+
+/// Reads what lies in `dir`: a single run as a study of one, else the study.
+///
+/// # Errors
+/// As [`read_single`] and [`read_results`].
+pub fn read(dir: &Path) -> Result<StudyResult> {
+    match read_single(dir)? {
+        Some(run) => Ok(run),
+        None => read_results(dir),
+    }
 }
 
 /// Reads the study under `dir` with all its results.
@@ -145,8 +178,12 @@ pub fn read_single(dir: &Path) -> Result<Option<StudyResult>> {
 /// A usage error if no study is there; else names the file that cannot be read.
 pub fn read_results(dir: &Path) -> Result<StudyResult> {
     let Some(study) = StudyFile::read(dir)? else {
+        let seems = match foreign::seems(dir).filter(|what| *what != foreign::A_FOLDER) {
+            Some(what) => format!(" (it seems to be {what})"),
+            None => String::new(),
+        };
         return Err(usage(format!(
-            "{} holds no study: expected study.json in it, which `fa-audit audit --out {}` writes",
+            "{} holds no study{seems}: expected study.json in it, which `fa-audit audit --out {}` writes",
             dir.display(),
             dir.display()
         )));
@@ -160,7 +197,11 @@ pub fn read_results(dir: &Path) -> Result<StudyResult> {
             false => missing.push(name),
         }
     }
-    Ok(StudyResult { name: shown::line(&study.name), runs, missing })
+    let claims = match study.claims {
+        Some(registered) => Some(StudyClaims { claims: registered.claims()?, registered }),
+        None => None,
+    };
+    Ok(StudyResult { name: shown::line(&study.name), runs, missing, claims })
 }
 
 fn read_run(name: String, dir: &RunDir) -> Result<RunResult> {
@@ -217,7 +258,7 @@ mod tests {
         assert_eq!(StudyFile::read(&root).unwrap(), None);
         let study = Study::parse("x.toml", TEXT, &Layer::new("over")).unwrap();
         let runs = plan(&root, &study).unwrap();
-        let file = StudyFile::of(&study, &runs);
+        let file = StudyFile::of(&study, &runs, None, "").unwrap();
         file.write(&root, None).unwrap();
         assert_eq!(StudyFile::of_the_same(&root, "x").unwrap(), Some(file.clone()));
         let error = StudyFile::of_the_same(&root, "y").unwrap_err().to_string();
@@ -238,7 +279,8 @@ mod tests {
         assert!(error.to_string().contains("expected study.json"), "{error}");
         let study = Study::parse("x.toml", TEXT, &Layer::new("over")).unwrap();
         let runs = plan(dir.path(), &study).unwrap();
-        StudyFile::of(&study, &runs).write(dir.path(), None).unwrap();
+        let file = StudyFile::of(&study, &runs, None, "").unwrap();
+        file.write(dir.path(), None).unwrap();
         let results = read_results(dir.path()).unwrap();
         let names: Vec<String> = runs.iter().map(PlannedRun::name).collect();
         assert_eq!((results.name.as_str(), results.runs.len()), ("x", 0));

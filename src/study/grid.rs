@@ -3,6 +3,7 @@
 //!
 //! ```toml
 //! name = "demonstration"
+//! claims = "claims.toml"       # beside this file, optional: see `claims`
 //! [base]                       # any configuration keys
 //! dataset = "synthetic"
 //! [[grid]]                     # each key a list; the runs are their product; more grids may follow
@@ -10,15 +11,19 @@
 //! seed = [42, 123, 456]
 //! ```
 
+use super::claims::misnamed;
 use crate::backend;
-use crate::config::{Config, Layer, Method, resolve};
+use crate::claims;
+use crate::claims::registered::ClaimsFile;
+use crate::config::{Config, Layer, Method, refuse_idle_keys, resolve, without_idle_keys};
 use crate::failure::usage;
 use crate::files::read_text;
+use crate::shown;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// A list of runs.
@@ -28,12 +33,15 @@ pub struct Study {
     /// The text of its file.
     pub text: String,
     pub runs: Vec<Config>,
+    /// What it is meant to show, where it says so.
+    pub claims: Option<ClaimsFile>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     name: String,
+    claims: Option<PathBuf>,
     #[serde(default)]
     base: Table,
     #[serde(default)]
@@ -49,18 +57,39 @@ impl Study {
     pub fn read(path: &Path, over: &Layer) -> Result<Self> {
         let text =
             read_text(path).with_context(|| format!("cannot read the study {}", path.display()))?;
-        Self::parse(&path.display().to_string(), &text, over)
+        let mut study = Self::parse(&path.display().to_string(), &text, over)?;
+        let named = Self::file(&path.display().to_string(), &text)?.claims;
+        if let Some(named) = named {
+            study.claims = Some(study.read_claims(path, &named)?);
+        }
+        Ok(study)
     }
 
-    /// As [`Study::read`], from the text of the file `source`.
+    /// Reads the claims that the study file at `path` names, and holds them against its runs.
+    fn read_claims(&self, path: &Path, named: &Path) -> Result<ClaimsFile> {
+        let file = path.with_file_name(named);
+        let said = || format!("{}: claims: cannot read {}", path.display(), file.display());
+        let text = read_text(&file).with_context(said)?;
+        let source = file.display().to_string();
+        let claims = claims::parse(&source, &text)?;
+        if let Some(problem) = misnamed(&claims, &self.runs) {
+            return Err(usage(format!("{source}: {problem}")));
+        }
+        Ok(ClaimsFile { name: shown::line(&named.display().to_string()), text })
+    }
+
+    fn file(source: &str, text: &str) -> Result<File> {
+        let one_line =
+            |e: toml::de::Error| e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        toml::from_str(text).map_err(|e| usage(format!("{source}: {}", one_line(e))))
+    }
+
+    /// As [`Study::read`], from the text of the file `source`, without its claims.
     ///
     /// # Errors
     /// As [`Study::read`].
     pub fn parse(source: &str, text: &str, over: &Layer) -> Result<Self> {
-        let one_line =
-            |e: toml::de::Error| e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        let file: File =
-            toml::from_str(text).map_err(|e| usage(format!("{source}: {}", one_line(e))))?;
+        let file = Self::file(source, text)?;
         let is_a_name = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
         if !file.name.chars().all(is_a_name) || file.name.trim_matches([' ', '.']).is_empty() {
             return Err(usage(format!(
@@ -69,13 +98,15 @@ impl Study {
             )));
         }
         // Without a grid the study is one run.
-        let grids = if file.grid.is_empty() { vec![Table::new()] } else { file.grid };
+        let grids = if file.grid.is_empty() { vec![Table::new()] } else { file.grid.clone() };
         let mut runs: Vec<Config> = Vec::new();
-        let mut places = HashMap::new();
+        let (mut places, mut asked) = (HashMap::new(), Vec::new());
         for grid in &grids {
             for keys in points(source, &file.base, grid)? {
                 let mut config = resolve(&[Layer { source: source.into(), keys }, over.clone()])?;
                 backend::settle(&mut config)?;
+                asked.push(config.clone());
+                let config = without_idle_keys(config);
                 match places.entry(config.hash()) {
                     Entry::Vacant(place) => {
                         place.insert(runs.len());
@@ -85,8 +116,9 @@ impl Study {
                 }
             }
         }
+        refuse_keys_for_nothing(source, &file, &asked)?;
         add_twins(&mut runs);
-        Ok(Self { name: file.name, text: text.into(), runs })
+        Ok(Self { name: file.name, text: text.into(), runs, claims: None })
     }
 }
 
@@ -101,6 +133,17 @@ fn are_the_same(source: &str, one: &Config, other: &Config) -> Result<()> {
         "{source}: two runs differ in {} alone, which trains no other network: one value a study",
         keys.join(", ")
     )))
+}
+
+/// Refuses a key of the data that does nothing for any of the `runs`.
+fn refuse_keys_for_nothing(source: &str, file: &File, runs: &[Config]) -> Result<()> {
+    let keys = |table: &Table| Layer { source: source.into(), keys: table.clone() };
+    let layers: Vec<Layer> = std::iter::once(&file.base).chain(&file.grid).map(keys).collect();
+    let refused = |run: &Config| refuse_idle_keys(&layers, run);
+    match runs.iter().map(refused).collect::<Vec<_>>() {
+        all if all.iter().any(Result::is_ok) => Ok(()),
+        all => all.into_iter().next().unwrap_or(Ok(())),
+    }
 }
 
 /// Runs of the largest study.
@@ -170,6 +213,20 @@ mod tests {
         for run in study.runs.iter().filter(|c| !c.is_baseline()) {
             assert_eq!(run.twin().twin_key(), run.twin_key());
         }
+    }
+
+    #[test]
+    fn a_key_of_the_data_that_does_nothing_for_any_run_is_refused() {
+        let study = |sets: &str| {
+            let text = format!("name='x'\n[base]\ntrain_samples=100\n[[grid]]\ndataset=[{sets}]");
+            Study::parse("x.toml", &text, &Layer::new("over"))
+        };
+        let error = study("'cifar10'").unwrap_err().to_string();
+        assert_eq!(error, "x.toml: train_samples = 100 does nothing on cifar10: leave it out");
+        let mixed = study("'cifar10', 'synthetic'").unwrap();
+        let samples: Vec<usize> = mixed.runs.iter().map(|run| run.train_samples).collect();
+        assert_ne!(samples[0], 100);
+        assert_eq!(samples[1], 100);
     }
 
     #[test]

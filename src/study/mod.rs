@@ -2,6 +2,7 @@
 //! directory of its own. A run's directory is named by its configuration's hash, so that a study
 //! that is started again trains only what is missing.
 
+pub mod claims;
 mod consistency;
 mod directory;
 mod estimate;
@@ -21,7 +22,7 @@ pub mod utility;
 mod workers;
 
 pub use consistency::{Mixture, Program, other_keys, other_processors};
-pub use directory::{StudyFile, read_results, read_single};
+pub use directory::{StudyFile, read, read_results, read_single};
 pub use estimate::Estimator;
 pub use grid::Study;
 pub use listing::listing;

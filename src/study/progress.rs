@@ -85,7 +85,7 @@ impl<'a> Display<'a> {
         let study = lines.add(ProgressBar::new(total as u64));
         study.set_style(style("[{bar:24}] {pos}/{len} epochs, {msg}"));
         let entry = |run: &&'a PlannedRun<'a>| {
-            Ok(Entry { run: *run, left: run.state()?.left(run.config), training: None })
+            Ok(Entry { run, left: run.state()?.left(run.config), training: None })
         };
         let entries = runs.iter().map(entry).collect::<Result<_>>()?;
         Ok(Self { entries, estimator, workers, show, lines, study, looked: None })

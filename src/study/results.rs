@@ -1,5 +1,6 @@
 //! A study as its directory tells it: every run with its record, its epochs and its audit.
 
+use super::claims::StudyClaims;
 use crate::train::run_dir::{EpochMetrics, RunRecord};
 use crate::verdict::Audit;
 
@@ -10,6 +11,8 @@ pub struct StudyResult {
     pub runs: Vec<RunResult>,
     /// The directories of the runs that have no record yet.
     pub missing: Vec<String>,
+    /// What it is meant to show, where that was said.
+    pub claims: Option<StudyClaims>,
 }
 
 /// One run of a study.

@@ -53,6 +53,7 @@ impl Sketch {
                 last: metrics.last().cloned(),
                 diverged: None,
                 error: None,
+                metrics_sha256: None,
             },
             audit: self.epochs.last().filter(|_| finished).map(|last| {
                 let mut audit = self.specimen(*last).audit();
@@ -100,6 +101,7 @@ pub fn study(sketches: &[Sketch]) -> StudyResult {
         name: "sketched".into(),
         runs: sketches.iter().map(Sketch::run).collect(),
         missing: Vec::new(),
+        claims: None,
     }
 }
 

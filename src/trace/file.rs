@@ -4,7 +4,7 @@
 
 use super::info::TraceInfo;
 use super::{LayerTrace, npz, safetensors};
-use crate::foreign::looks_like;
+use crate::foreign;
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
 use std::io::Read;
@@ -55,10 +55,11 @@ impl Trace {
         let trace = Self::from_bytes(&bytes, format);
         // Of its own kind it is damaged, and the error says how.
         let own = match format {
-            Format::Safetensors => "a safetensors file",
-            Format::Npz => "a zip archive: unpack it first",
+            Format::Safetensors => [foreign::SAFETENSORS, foreign::TRACE],
+            Format::Npz => [foreign::NPZ, foreign::ZIP],
         };
-        match looks_like(&bytes).filter(|what| *what != own) {
+        let head = &bytes[..bytes.len().min(foreign::HEAD)];
+        match foreign::looks_like(head).filter(|what| !own.contains(what)) {
             Some(what) => trace.with_context(|| format!("this seems to be {what}")),
             None => trace,
         }

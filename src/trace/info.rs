@@ -74,7 +74,10 @@ impl TraceInfo {
             Some(other) => {
                 bail!("its layout is `fa_trace = {}`, expected {VERSION}", shown::line(other))
             }
-            None => bail!("its metadata have no `fa_trace = {VERSION}`: not a trace"),
+            None => bail!(
+                "its metadata have no `fa_trace = {VERSION}`: not a trace (a network's weights become a \
+                 checkpoint with fa-audit import)"
+            ),
         }
         let loss_reduction = match text("loss_reduction") {
             None => None,

@@ -200,13 +200,14 @@ impl<R: FnOnce(usize, u64) -> Reporter> Task for Training<'_, R> {
             outcome
         });
 
-        let (last, outcome) = match (dir.read_metrics(), outcome) {
-            (Ok(mut lines), outcome) => (lines.pop(), outcome),
-            (Err(error), Ok(_)) => (None, Err(error)),
+        let read = || Ok((dir.read_metrics()?.pop(), dir.metrics_sha256()?));
+        let ((last, sha256), outcome) = match (read(), outcome) {
+            (Ok(found), outcome) => (found, outcome),
+            (Err(error), Ok(_)) => ((None, None), Err(error)),
             // What ended the training comes first.
-            (Err(_), Err(first)) => (None, Err(first)),
+            (Err(_), Err(first)) => ((None, None), Err(first)),
         };
-        record.last = last;
+        (record.last, record.metrics_sha256) = (last, sha256);
         record.epoch = record.last.as_ref().map_or(0, |m| m.epoch);
         end(&mut record, &outcome);
         let written = dir.write_record(&record);
@@ -250,6 +251,7 @@ fn running<B: Differentiable>(
         last: None,
         diverged: None,
         error: None,
+        metrics_sha256: None,
     })
 }
 

@@ -5,11 +5,14 @@ use super::lock::{Holder, Lock};
 use crate::config::Config;
 use crate::data::DataProvenance;
 use crate::failure::usage;
-use crate::files::{entries, exists, is_absence, read_text, sweep, write_atomically};
+use crate::files::{
+    LONGEST_TEXT, entries, exists, is_absence, read, read_text, sweep, write_atomically,
+};
 use crate::number::Number;
 use crate::shown;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +36,10 @@ pub struct RunRecord {
     pub diverged: Option<Divergence>,
     /// Why the run failed.
     pub error: Option<String>,
+    /// SHA-256 (hex) of `metrics.jsonl` at the end of the newest session; `None` in records from before
+    /// it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_sha256: Option<String>,
 }
 
 /// The schema of [`RunRecord`].
@@ -224,6 +231,21 @@ impl RunDir {
 
     pub fn metrics_file(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
+    }
+
+    /// SHA-256 (hex) of `metrics.jsonl`; `None` where there is none.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn metrics_sha256(&self) -> Result<Option<String>> {
+        let path = self.metrics_file();
+        match read(&path, LONGEST_TEXT) {
+            Err(e) if is_absence(&e) => Ok(None),
+            other => {
+                let bytes = other.with_context(|| format!("cannot read {}", path.display()))?;
+                Ok(Some(crate::hex(&Sha256::digest(bytes))))
+            }
+        }
     }
 
     /// Whether a run was ever started here.

@@ -5,6 +5,7 @@
 //! evaluated and passed, *inconclusive* otherwise. Stability names a sub-mode and never decides. Its
 //! [`Audit`] is what `verdict.json` holds; [`seeds`] pools the audits of one method.
 
+mod again;
 mod caveats;
 mod read;
 mod reasons;
@@ -241,18 +242,7 @@ pub fn judge(
         reason: cosine.as_ref().err().map(Unmeasured::to_string),
         detail: cosine.map(|found| found.detail).unwrap_or_default(),
     };
-    let mut verdict = Decision::of(
-        diagnostics.growth.status,
-        diagnostics.reference.status,
-        diagnostics.depth_utility.status,
-    );
-    let contradicted = evidence.contradictions().next().is_some();
-    if verdict == Decision::Trustworthy && (subject.diverged.is_some() || contradicted) {
-        verdict = Decision::Inconclusive;
-    }
-    if subject.is_baseline {
-        verdict = Decision::Baseline;
-    }
+    let verdict = decided(&subject, &evidence, &diagnostics);
     let mut audit = Audit {
         schema: SCHEMA.into(),
         protocol: PROTOCOL.into(),
@@ -271,6 +261,22 @@ pub fn judge(
     audit.reasons = reasons::reasons(&audit);
     audit.notes.extend(caveats::caveats(&audit));
     audit
+}
+
+/// What the statuses come to, of this run and on this evidence.
+fn decided(subject: &Subject, evidence: &Evidence, diagnostics: &Diagnostics) -> Decision {
+    if subject.is_baseline {
+        return Decision::Baseline;
+    }
+    let Diagnostics { growth, reference, depth_utility, .. } = diagnostics;
+    let verdict = Decision::of(growth.status, reference.status, depth_utility.status);
+    let contradicted = evidence.contradictions().next().is_some();
+    match verdict {
+        Decision::Trustworthy if subject.diverged.is_some() || contradicted => {
+            Decision::Inconclusive
+        }
+        verdict => verdict,
+    }
 }
 
 /// Strictly above, or not a finite number: NaN never passes, nor does anything under a NaN threshold.

@@ -214,7 +214,7 @@ fn data_that_vanish_or_change_are_named_and_the_run_goes_on_when_they_are_back()
             std::fs::File::options().write(true).open(place.path(&format!("cifar/{name}.bin")));
         file.and_then(|file| file.set_len(10_000 * 3073)).expect("a file");
     }
-    let train = "train --config small.toml --dataset cifar10 --data-dir cifar --epochs 1 \
+    let train = "train --config cifar.toml --dataset cifar10 --data-dir cifar --epochs 1 \
                  --set augment=false --set width=4 --set depth=1 --set batch_size=512 --out run";
     let words: Vec<&str> = train.split_whitespace().collect();
     let child = place.command(&words).stderr(Stdio::null()).spawn().expect("it starts");

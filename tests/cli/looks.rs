@@ -122,7 +122,7 @@ fn data_that_cannot_be_looked_at_are_not_absent() {
     let outcome = place.run("data info --data-dir cifar");
     assert!(outcome.stderr.contains("cifar/data_batch_1.bin"), "{}", outcome.stderr);
     assert!(!outcome.stdout.contains("cifar10 in cifar: no files"), "{}", outcome.stdout);
-    let train = "train --config small.toml --dataset cifar10 --data-dir cifar --out run";
+    let train = "train --config cifar.toml --dataset cifar10 --data-dir cifar --out run";
     fails(&place, train, 1, &["cifar/data_batch_1.bin"]);
     assert!(!Path::new(&place.path("run")).exists());
 }

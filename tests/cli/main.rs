@@ -3,11 +3,13 @@
 mod audit;
 mod bad_input;
 mod checkpoints;
+mod claims;
 mod common;
 mod evidence;
 mod faults;
 mod feedback;
 mod forced;
+mod foreign;
 #[cfg(unix)]
 mod harried_study;
 mod import;
@@ -17,6 +19,8 @@ mod kills;
 mod looks;
 mod machines;
 mod names;
+#[cfg(unix)]
+mod paths;
 mod regress;
 mod report;
 mod runs;
@@ -29,3 +33,4 @@ mod streams;
 mod tasks;
 mod traces;
 mod twins;
+mod verify;

@@ -211,7 +211,8 @@ pub fn study_plan() -> Reader {
     let text = "name = 's'\n[[grid]]\nmethod = ['bp', 'dfa']\nseed = [1, 2]";
     let study = Study::parse("s", text, &Layer::new("the command line")).expect("a study");
     let runs = plan(folder.path(), &study).expect("a plan");
-    StudyFile::of(&study, &runs).write(folder.path(), None).expect("written");
+    let plan = StudyFile::of(&study, &runs, None, "").expect("a plan");
+    plan.write(folder.path(), None).expect("written");
     let corpus = vec![fs::read(folder.path().join("study.json")).expect("a file")];
     let read = |folder: &Path| StudyFile::read(folder).map(drop);
     of_a_file("study plan", "study.json", corpus, read, |length| 256 * KIB + 64 * length)

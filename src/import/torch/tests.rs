@@ -87,7 +87,7 @@ fn pickled(value: &[u8]) -> Vec<u8> {
 /// A state dict with this one value, as it is read.
 fn read(value: Vec<u8>) -> Result<Vec<f32>> {
     let bytes = saved(&pickled(&dict(&[(text("w"), value)])));
-    let found = tensors(&bytes)?;
+    let found = tensors(&bytes)?.tensors;
     found.get("w").context("no tensor")?.values()
 }
 
@@ -232,4 +232,64 @@ fn an_archive_that_can_be_read_in_two_ways_or_is_newer_is_refused() {
     }
     let twice = format!("{:#}", tensors(&bytes).expect_err("refused"));
     assert!(twice.contains("two of its entries have the same name"), "{twice}");
+}
+
+/// tests/import/kinds.py, with the numbers that it prints.
+#[test]
+fn dicts_of_any_kind_short_floats_quantised_tensors_and_arrays_of_numpy_are_read() {
+    let bytes = include_bytes!("../../../tests/import/golden/kinds.pt");
+    let StateDict { tensors, objects } = super::tensors(bytes).unwrap();
+    let whole = [0.0, 0.25, -0.5, 1.5, -2.25, 448.0];
+    for (name, values) in [
+        ("of_a_kind.w", whole),
+        ("default.w", whole),
+        ("e4m3", whole),
+        ("e5m2", [0.0, 0.25, -0.5, 1.5, -2.0, 448.0]),
+        ("qint8", [0.0, 0.25, -0.5, 1.5, -2.25, 31.0]),
+        ("quint8", [0.0, 0.25, -0.5, 1.5, -0.75, 63.0]),
+        ("rows", whole),
+        ("columns", whole),
+        ("half", whole),
+    ] {
+        let found = tensors.get(name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(
+            (found.shape.as_slice(), found.values().unwrap()),
+            ([2, 3].as_slice(), values.to_vec()),
+            "{name}"
+        );
+    }
+    let refused = |name: &str| tensors[name].values().unwrap_err().to_string();
+    assert!(
+        refused("by_channel").contains("per_channel_affine (save tensor.dequantize())"),
+        "{}",
+        refused("by_channel")
+    );
+    assert!(
+        refused("whole").contains("a NumPy array of <i8, expected floating-point"),
+        "{}",
+        refused("whole")
+    );
+    assert_eq!(objects["module"], "torch.nn.modules.linear.Linear");
+}
+
+#[test]
+fn an_array_of_numpy_that_does_not_fill_its_shape_is_refused() {
+    let array = |rows: u8, data: &str| {
+        let encoded = call(global("_codecs", "encode"), &[text(data), text("latin1")]);
+        let order = tuple(&[b"K\x03".to_vec(), text("<"), NONE.into()]);
+        let dtype = [
+            call(global("numpy", "dtype"), &[text("f4"), FALSE.into(), TRUE.into()]),
+            order,
+            b"b".to_vec(),
+        ];
+        let shape = tuple(&[vec![b'K', rows]]);
+        let state = tuple(&[b"K\x01".to_vec(), shape, dtype.concat(), FALSE.into(), encoded]);
+        let made = call(global("numpy.core.multiarray", "_reconstruct"), &[]);
+        read([made, state, b"b".to_vec()].concat())
+    };
+    assert_eq!(array(1, "\0\0\u{80}?").unwrap(), [1.0]);
+    assert!(format!("{:#}", array(2, "\0\0\u{80}?").unwrap_err()).contains("do not fill it"));
+    assert!(
+        format!("{:#}", array(1, "\0\0\u{20ac}?").unwrap_err()).contains("not described as NumPy")
+    );
 }

@@ -2,6 +2,7 @@
 
 use crate::stats::Summary;
 use crate::verdict::short;
+pub use crate::words::capital;
 
 /// How a quantity is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +65,6 @@ pub fn points(value: f64) -> String {
     match value.is_finite() {
         true => format!("{value:+.1}"),
         false => short(value),
-    }
-}
-
-pub fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars).collect(),
-        None => String::new(),
     }
 }
 

@@ -1,16 +1,19 @@
 //! What the runs of a study tell together, as panels: one function a panel, drawn by every format.
 
+mod claims;
 mod decisions;
 mod firings;
 mod ladder;
 mod sweep;
 
+pub use claims::claims;
 pub use decisions::decisions;
 pub use firings::firings;
 pub use ladder::ladder;
 pub use sweep::sweep;
 
 use super::panel::Panel;
+use crate::study::claims::tested;
 use crate::study::ladder::ladders;
 use crate::study::results::StudyResult;
 use crate::study::timeline::timeline;
@@ -18,7 +21,7 @@ use crate::study::utility::utility;
 
 /// The panels that the study has something to say in.
 pub fn panels(study: &StudyResult) -> Vec<Panel> {
-    let mut panels = vec![firings(&timeline(study))];
+    let mut panels = vec![of_claims(study), firings(&timeline(study))];
     // A strategy and a threshold are judged by what they tell apart.
     if study.runs.iter().filter(|run| run.audit.is_some()).count() > 1 {
         panels.push(decisions(&utility(study)));
@@ -29,10 +32,15 @@ pub fn panels(study: &StudyResult) -> Vec<Panel> {
     panels
 }
 
+/// Every claim of the study and what became of it; without rows where it makes none.
+pub fn of_claims(study: &StudyResult) -> Panel {
+    claims(study.claims.as_ref(), &tested(study))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::study;
+    use crate::report::testing::{claiming, study};
     use crate::report::{html, markdown, terminal};
 
     /// Words with single spaces between.
@@ -51,9 +59,9 @@ mod tests {
 
     #[test]
     fn every_format_draws_the_same_panels() {
-        let study = study();
+        let study = claiming(study());
         let panels = panels(&study);
-        assert!(panels.len() > 4, "{}", panels.len());
+        assert!(panels.len() > 5 && panels[0].title == "Claims", "{}", panels.len());
         let formats = [
             terminal::panels(&panels, false).join("\n"),
             unescaped(&markdown::write(&study, &panels)),
