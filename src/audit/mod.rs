@@ -1,26 +1,24 @@
 //! One run's audit: load its checkpoint, probe it on the data it was trained on, hold it against its
 //! frozen twin, judge it; or judge a trace that another program recorded.
 
+mod beside;
 pub mod controls;
 pub mod double;
+mod harness;
 pub mod rerun;
 mod traced;
 mod twin;
 
 use crate::backend::{self, Differentiable, Task};
-use crate::battery::ceiling::{Arm, ceiling};
-use crate::battery::frozen_blocks::frozen_blocks;
-use crate::battery::own_feedback::own_feedback;
-use crate::battery::{self, itself, own_record};
+use crate::battery;
 use crate::config::keys::Role;
 use crate::config::{Config, FeedbackSharing, MatmulPrecision, Method, Normalise};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
 use crate::evidence::proof::Proof;
 use crate::evidence::settled::settled;
-use crate::evidence::{Checked, Standing, Statement, examine, feedback};
+use crate::evidence::{Checked, Statement, examine, feedback};
 use crate::failure::usage;
-use crate::files::{absolute, entries};
 use crate::foreign;
 use crate::learn::FEEDBACK;
 use crate::model::{NamedTensors, batch_tensors};
@@ -30,9 +28,10 @@ use crate::trace::file::Format;
 use crate::trace::{LayerTrace, Matrix};
 use crate::train::checkpoint::{Checkpoint, unpack};
 use crate::train::evaluate;
-use crate::train::run_dir::{EpochMetrics, RunDir, RunRecord, RunStatus};
+use crate::train::run_dir::{EpochMetrics, RunDir, RunRecord};
 use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
+use beside::find_twin;
 use burn::module::Module;
 use burn::tensor::TensorData;
 use std::collections::HashMap;
@@ -188,85 +187,6 @@ impl Auditor {
         Ok(Some((baseline, twin)))
     }
 
-    /// The controls of the harness: all of them where controls were asked for, else those that need no
-    /// network and are contradicted.
-    fn harness(
-        &mut self,
-        path: &Path,
-        checkpoint: &Checkpoint,
-        twin: Option<&Checkpoint>,
-        record: Option<&RunRecord>,
-        recorded: &Recorded,
-        measured: &Measured,
-    ) -> Result<Vec<Checked>> {
-        let hash = record.and_then(|record| record.provenance.feedback_hash.as_deref());
-        let mut checks = vec![own_feedback(checkpoint, hash)?];
-        checks.extend(frozen_blocks(checkpoint, "the run")?);
-        if let Some(twin) = twin {
-            checks.push(itself::twin(checkpoint, twin)?);
-            checks.extend(frozen_blocks(twin, "the frozen twin")?);
-        }
-        if !self.options.controls {
-            checks.retain(|checked| checked.standing == Standing::Contradicted);
-            return Ok(checks);
-        }
-        checks.extend(measured.harness.iter().cloned());
-        checks.push(match recorded {
-            Ok(line) => {
-                let floor = checkpoint.config.threshold_reference;
-                let (accuracy, trace) = (measured.accuracy, &measured.trace);
-                own_record::own_record(line, &own_record::Measured { accuracy, trace, floor })
-            }
-            Err(why) => Checked::not_checkable(own_record::CHECK, why.clone()),
-        });
-        if !checkpoint.config.is_baseline() {
-            let samples = self.dataset(checkpoint)?.test.len();
-            // A run that cannot be looked at is not this one's fault.
-            let arm = self.ceiling_arm(path, checkpoint).map_err(|e| format!("{e:#}"));
-            checks.push(ceiling(measured.controls.as_ref(), measured.accuracy, arm, samples));
-        }
-        Ok(checks)
-    }
-
-    /// The run of backpropagation beside that of `path`, trained to the same epoch.
-    fn ceiling_arm(&mut self, path: &Path, checkpoint: &Checkpoint) -> Result<Option<Arm>> {
-        let config = &checkpoint.config;
-        let is_own = [Method::Bp, Method::RandomTarget].contains(&config.method);
-        if is_own || checkpoint.imported.is_some() {
-            return Ok(None);
-        }
-        let found = matching(path, config, Method::Bp, |bp| bp.penalty != config.penalty);
-        let Some(found) = found.context("looking for the run of backpropagation beside it")? else {
-            return Ok(None);
-        };
-        let bp = self.load(&found)?;
-        if bp.progress.epoch != checkpoint.progress.epoch {
-            return Ok(None);
-        }
-        let accuracy = self.twin_accuracy(&found, &bp)?;
-        Ok(Some(Arm { accuracy, source: shown::line(&found.display().to_string()) }))
-    }
-
-    /// The line of the checkpoint's epoch in the metrics of its run; read where controls are asked for.
-    fn recorded(&self, path: &Path, checkpoint: &Checkpoint) -> Recorded {
-        let epoch = checkpoint.progress.epoch;
-        if !self.options.controls || checkpoint.imported.is_some() {
-            return Err("The run's own metrics are not known.".into());
-        }
-        if epoch == 0 || checkpoint.progress.step > 0 {
-            return Err(
-                "The checkpoint is not the end of an epoch, after which a run measures itself."
-                    .into(),
-            );
-        }
-        let Some(folder) = run_folder(path) else {
-            return Err("The checkpoint lies in no run's folder.".into());
-        };
-        let lines = RunDir::at(folder).read_metrics().map_err(|e| format!("{e:#}."))?;
-        let none = || format!("The run's metrics.jsonl has no epoch {epoch}.");
-        lines.into_iter().find(|line| line.epoch == epoch).ok_or_else(none)
-    }
-
     /// The test accuracy of the checkpoint at `path`, measured once.
     fn twin_accuracy(&mut self, path: &Path, twin: &Checkpoint) -> Result<f64> {
         if let Some(&accuracy) = self.accuracies.get(path) {
@@ -346,46 +266,6 @@ fn feedback_of(checkpoint: &Checkpoint) -> Result<Checked> {
     // Not the maps of an auxiliary network, which learn and are averaged.
     let own: Vec<_> = own.into_iter().filter(|m| m.name.starts_with(FEEDBACK)).collect();
     Ok(feedback::feedback(&own, &weights))
-}
-
-/// A finished frozen run that matches `config` in the directories beside the run of `path`.
-///
-/// # Errors
-/// Names what cannot be looked at, and records that are none: they may be the twin's.
-fn find_twin(path: &Path, config: &Config) -> Result<Option<PathBuf>> {
-    // Of twins that differ in what the baseline may choose, the one that a study would train.
-    matching(path, config, Method::Frozen, |twin| twin.base != config.twin().base)
-}
-
-/// The newest checkpoint of a finished run by `method`, beside the run of `path`, that shares seed,
-/// initialisation, data and length with `config`: the one for which `rank` is least.
-///
-/// # Errors
-/// As [`find_twin`].
-fn matching(
-    path: &Path,
-    config: &Config,
-    method: Method,
-    rank: impl Fn(&Config) -> bool,
-) -> Result<Option<PathBuf>> {
-    let run = absolute(path)?;
-    let Some(beside) = run_folder(&run).and_then(Path::parent) else { return Ok(None) };
-    let mut found = Vec::new();
-    for dir in entries(beside)?.into_iter().map(RunDir::at) {
-        let Some(RunRecord { status, config: other, .. }) = dir.record()? else { continue };
-        if status == RunStatus::Finished
-            && other.method == method
-            && other.twin_key() == config.twin_key()
-        {
-            found.push((rank(&other), dir.checkpoint()));
-        }
-    }
-    Ok(found.into_iter().min().map(|(_, checkpoint)| checkpoint))
-}
-
-/// The folder of the run whose checkpoint lies at `path`, be it the newest or one of `epochs/`.
-fn run_folder(path: &Path) -> Option<&Path> {
-    path.ancestors().skip(1).find(|p| p.file_name().is_none_or(|name| name != "epochs"))
 }
 
 /// What keeps `twin` from being the frozen twin of `config`, for one that a person named.
