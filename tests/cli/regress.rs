@@ -145,18 +145,26 @@ fn a_transposed_feedback_matrix_is_caught() {
     assert_eq!(against_the_baseline(&place, &run).0, 0);
     let checkpoint = place.path(&run).join("checkpoint.mpk");
 
-    // The audit reads the matrices transposed: the credit is not the one that trained the network.
+    // The audit reads the matrices transposed: the credit is not the one that trained the network, and
+    // no cosine is left that could pass for the baseline's.
     transpose_feedback(&checkpoint);
     place.done(&format!("diagnose {run}/checkpoint.mpk --controls"));
-    is_caught(&place, &run, &["cosine.h_0", "cosine.h_1"]);
+    let verdict = place.read(&format!("{run}/verdict.json"));
+    assert!(verdict.contains("feedback.0 is not what seed"), "{verdict}");
+    let (code, comparison) = against_the_baseline(&place, &run);
+    assert_eq!(code, 4, "{comparison}");
+    let missing = metrics(&comparison, "missing");
+    for metric in ["cosine.h_0", "cosine.h_1"] {
+        assert!(missing.contains(&metric.to_string()), "{missing:?}");
+    }
 
-    // The training does, and the audit with it: nothing disagrees but the numbers.
+    // Nor does a training go on with them.
     std::fs::copy(place.path(&run).join("epochs/epoch-0000.mpk"), &checkpoint).expect("copied");
     transpose_feedback(&checkpoint);
     rewrite(&place, &run, &[("\"status\": \"finished\"", "\"status\": \"interrupted\"")]);
-    place.done(&format!("train --out {run} --resume"));
-    place.done(&format!("diagnose {run}/checkpoint.mpk --controls"));
-    is_caught(&place, &run, &["training.growth", "growth", "hidden_norm.h_0"]);
+    let refused = place.run(&format!("train --out {run} --resume"));
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("checkpoint.mpk is contradicted"), "{}", refused.stderr);
 }
 
 /// A small study in `s` and a baseline of it.
