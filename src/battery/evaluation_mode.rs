@@ -121,7 +121,7 @@ mod tests {
     /// Every seventh value is dropped, and another in each pass.
     fn dropped(inputs: &Matrix, pass: usize) -> Matrix {
         let values = inputs.iter_rows().flatten().enumerate();
-        let kept = values.map(|(i, v)| if (i + pass) % 7 == 0 { 0.0 } else { *v });
+        let kept = values.map(|(i, v)| if (i + pass).is_multiple_of(7) { 0.0 } else { *v });
         Matrix::new(inputs.rows(), 5, kept.collect())
     }
 

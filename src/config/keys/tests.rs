@@ -45,7 +45,7 @@ fn changed(config: &Config, key: &Key) -> Option<Config> {
     let others: Vec<serde_json::Value> = match key.value(config) {
         Value::Flag(flag) => vec![(!flag).into()],
         Value::Whole(n) => vec![(n + 1).into(), (2 * n).into()],
-        Value::Real(x) if x == 0.5 => vec![0.25.into()],
+        Value::Real(0.5) => vec![0.25.into()],
         Value::Real(x) => vec![(x / 2.0 + 0.25).into()],
         Value::Word(word) => match key.range {
             Range::Words(words) => {
