@@ -15,8 +15,8 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 impl Auditor {
-    /// The controls of the harness: all of them where controls were asked for, else those that need no
-    /// network and are contradicted.
+    /// The controls of the harness: all of them where controls were asked for and the run is no baseline,
+    /// else those that need no network and are contradicted.
     pub(super) fn harness(
         &mut self,
         path: &Path,
@@ -33,7 +33,7 @@ impl Auditor {
             checks.push(itself::twin(checkpoint, twin)?);
             checks.extend(frozen_blocks(twin, "the frozen twin")?);
         }
-        if !self.options.controls {
+        if !self.options.controls || checkpoint.config.is_baseline() {
             checks.retain(|checked| checked.standing == Standing::Contradicted);
             return Ok(checks);
         }
@@ -46,12 +46,10 @@ impl Auditor {
             }
             Err(why) => Checked::not_checkable(own_record::CHECK, why.clone()),
         });
-        if !checkpoint.config.is_baseline() {
-            let samples = self.dataset(checkpoint)?.test.len();
-            // A run that cannot be looked at is not this one's fault.
-            let arm = self.ceiling_arm(path, checkpoint).map_err(|e| format!("{e:#}"));
-            checks.push(ceiling(measured.controls.as_ref(), measured.accuracy, arm, samples));
-        }
+        let samples = self.dataset(checkpoint)?.test.len();
+        // A run that cannot be looked at is not this one's fault.
+        let arm = self.ceiling_arm(path, checkpoint).map_err(|e| format!("{e:#}"));
+        checks.push(ceiling(measured.controls.as_ref(), measured.accuracy, arm, samples));
         Ok(checks)
     }
 

@@ -76,7 +76,7 @@ impl Rule for Ep {
         limits: "20 steps of 0.1 do not reach the stationary state, where alone it is the gradient for small \
                  β; h_0 is clamped, so that the displacement there is 0 by construction",
         proof: "equilibrium_propagation_is_backpropagation_in_the_limit",
-        given: Given::Nowhere,
+        given: Given::Approached,
     };
 
     fn layout(_: &Config, _: &Outline) -> Vec<Entry> {
