@@ -96,9 +96,9 @@ mod tests {
 
     #[test]
     fn a_directory_that_cannot_be_closed_is_no_defect() {
-        let failure = caught(|| -> Result<()> { panic!("unexpected error during closedir: EIO") });
-        let said = failure.unwrap_err().to_string();
-        assert!(said.starts_with("the system failed: unexpected error during closedir: EIO"));
+        let said = of_panic("unexpected error during closedir: EIO").to_string();
+        assert_eq!(said, "the system failed: unexpected error during closedir: EIO");
+        assert!(of_panic("the cat").to_string().contains("a defect"));
     }
 
     #[test]

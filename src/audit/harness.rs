@@ -12,7 +12,7 @@ use crate::shown;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::run_dir::{RunDir, RunRecord};
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Auditor {
     /// The controls of the harness: all of them where controls were asked for and the run is no baseline,
@@ -47,28 +47,36 @@ impl Auditor {
             Err(why) => Checked::not_checkable(own_record::CHECK, why.clone()),
         });
         let samples = self.dataset(checkpoint)?.test.len();
-        // A run that cannot be looked at is not this one's fault.
-        let arm = self.ceiling_arm(path, checkpoint).map_err(|e| format!("{e:#}"));
+        // A run that is broken is not this one's fault.
+        let arm = match self.ceiling_beside(path, checkpoint)? {
+            Some(found) => self.ceiling_arm(&found, checkpoint).map_err(|e| format!("{e:#}")),
+            None => Ok(None),
+        };
         checks.push(ceiling(measured.controls.as_ref(), measured.accuracy, arm, samples));
         Ok(checks)
     }
 
-    /// The run of backpropagation beside that of `path`, trained to the same epoch.
-    fn ceiling_arm(&mut self, path: &Path, checkpoint: &Checkpoint) -> Result<Option<Arm>> {
+    /// The checkpoint of backpropagation's run beside the run of `path`, where it has one.
+    ///
+    /// # Errors
+    /// If what lies beside it cannot be looked at.
+    fn ceiling_beside(&self, path: &Path, checkpoint: &Checkpoint) -> Result<Option<PathBuf>> {
         let config = &checkpoint.config;
         let is_own = [Method::Bp, Method::RandomTarget].contains(&config.method);
         if is_own || checkpoint.imported.is_some() {
             return Ok(None);
         }
         let found = find_ceiling(path, config);
-        let Some(found) = found.context("looking for the run of backpropagation beside it")? else {
-            return Ok(None);
-        };
-        let bp = self.load(&found)?;
+        found.context("looking for the run of backpropagation beside it")
+    }
+
+    /// The run of backpropagation in `found`, where it was trained to the same epoch.
+    fn ceiling_arm(&mut self, found: &Path, checkpoint: &Checkpoint) -> Result<Option<Arm>> {
+        let bp = self.load(found)?;
         if bp.progress.epoch != checkpoint.progress.epoch {
             return Ok(None);
         }
-        let accuracy = self.twin_accuracy(&found, &bp)?;
+        let accuracy = self.twin_accuracy(found, &bp)?;
         Ok(Some(Arm { accuracy, source: shown::line(&found.display().to_string()) }))
     }
 

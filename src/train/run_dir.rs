@@ -284,12 +284,12 @@ impl RunDir {
             return Err(refusal());
         }
         let lock = self.lock()?;
-        if self.holds_a_run()? {
-            // It may have come while the lock was another's.
-            if !force {
-                return Err(refusal());
-            }
+        if force {
+            // Also what is left of a run whose removal failed on the way.
             self.remove_run()?;
+        } else if self.holds_a_run()? {
+            // It may have come while the lock was another's.
+            return Err(refusal());
         }
         Ok(lock)
     }
