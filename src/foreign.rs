@@ -17,6 +17,8 @@ pub const NPZ: &str = "an .npz, arrays of NumPy by name";
 pub const ZIP: &str = "a zip archive: unpack it first";
 /// A trace as safetensors.
 pub const TRACE: &str = "a trace: fa-audit diagnose reads it";
+/// A file of `train`.
+pub const CHECKPOINT: &str = "a checkpoint of fa-audit: fa-audit diagnose reads it";
 
 /// Bytes that a guess looks at.
 pub const HEAD: usize = 512;
@@ -125,7 +127,7 @@ pub fn looks_like(head: &[u8]) -> Option<&'static str> {
         return Some(if has(b"\"fa_trace\"") { TRACE } else { SAFETENSORS });
     }
     if has(b"fa-audit/checkpoint/") {
-        return Some("a checkpoint of fa-audit: fa-audit diagnose reads it");
+        return Some(CHECKPOINT);
     }
     // An ONNX model is a protobuf whose second field names its producer.
     if head.first() == Some(&8) && head.get(2) == Some(&0x12) && has(b"pytorch") {

@@ -22,8 +22,8 @@
 //! | [`cli`] | what was typed, one file a subcommand, each a short story that calls the rest; exit codes |
 //! | [`config`] | the resolved, validated configuration: one table of its keys, each with its meaning, default, range and roles; what a run is named by |
 //! | [`rng`] | random streams derived from (seed, name); no global seed |
-//! | [`data`] | datasets as host bytes: CIFAR readers, the synthetic teacher; augmentation; batches |
-//! | [`model`] | `embed → blocks → readout` networks, one file each, what a pass through them carries, their named parameters, the objective |
+//! | [`data`] | datasets on the host: CIFAR readers, images and vectors that are made from a seed; augmentation; batches |
+//! | [`model`] | `embed → blocks → readout` networks, one file each, what a pass through them carries, their named parameters, the objective and its targets |
 //! | [`learn`] | what makes gradients of a batch: three families, one file a rule with its equation and identity card on top |
 //! | [`train`] | the loop, where its batches come from, update rules, schedule, checkpoint, run directory, the run's lifecycle |
 //! | [`import`] | PyTorch state dicts as checkpoints: readers for untrusted files, names, shapes |
@@ -50,7 +50,7 @@
 //! | [`verify`] | every printed number recomputed from the artefacts, and the first that differs |
 //! | `unique` | JSON objects in which no key stands twice |
 //! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
-//! | [`backend`] | which devices exist, probing CUDA, the precision of its products, the step's own operations, and the only place where concrete backends are named |
+//! | [`backend`] | which devices exist, probing CUDA, the precision of its products, the processor's instruction sets, the step's own operations, and the only place where concrete backends are named |
 
 // `message::tell` and the printing in `cli` outlive a pipe that is closed and a disk that is full.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

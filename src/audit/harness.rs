@@ -15,8 +15,8 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 impl Auditor {
-    /// The controls of the harness: all of them where controls were asked for and the run is no baseline,
-    /// else those that need no network and are contradicted.
+    /// The controls of the harness: all of them where controls were asked for, else those that need no
+    /// network and are contradicted.
     pub(super) fn harness(
         &mut self,
         path: &Path,
@@ -33,7 +33,7 @@ impl Auditor {
             checks.push(itself::twin(checkpoint, twin)?);
             checks.extend(frozen_blocks(twin, "the frozen twin")?);
         }
-        if !self.options.controls || checkpoint.config.is_baseline() {
+        if !self.options.controls {
             checks.retain(|checked| checked.standing == Standing::Contradicted);
             return Ok(checks);
         }
@@ -46,13 +46,15 @@ impl Auditor {
             }
             Err(why) => Checked::not_checkable(own_record::CHECK, why.clone()),
         });
-        let samples = self.dataset(checkpoint)?.test.len();
-        // A run that is broken is not this one's fault.
-        let arm = match self.ceiling_beside(path, checkpoint)? {
-            Some(found) => self.ceiling_arm(&found, checkpoint).map_err(|e| format!("{e:#}")),
-            None => Ok(None),
-        };
-        checks.push(ceiling(measured.controls.as_ref(), measured.accuracy, arm, samples));
+        if !checkpoint.config.is_baseline() {
+            let samples = self.dataset(checkpoint)?.test.len();
+            // A run that is broken is not this one's fault.
+            let arm = match self.ceiling_beside(path, checkpoint)? {
+                Some(found) => self.ceiling_arm(&found, checkpoint).map_err(|e| format!("{e:#}")),
+                None => Ok(None),
+            };
+            checks.push(ceiling(measured.controls.as_ref(), measured.accuracy, arm, samples));
+        }
         Ok(checks)
     }
 

@@ -114,7 +114,8 @@ impl Auditor {
 
     fn load(&self, path: &Path) -> Result<Checkpoint> {
         let loaded = Checkpoint::load(path);
-        let mut checkpoint = match loaded.is_err().then(|| foreign::seems(path)).flatten() {
+        let foreign = loaded.is_err().then(|| foreign::seems(path)).flatten();
+        let mut checkpoint = match foreign.filter(|what| *what != foreign::CHECKPOINT) {
             Some(what) => loaded.with_context(|| {
                 format!(
                     "{} seems to be {what}; expected a checkpoint, or a trace that ends in .npz or \
@@ -335,9 +336,8 @@ impl Task for Measurement<'_> {
             None
         };
         let net = trainee.net().clone().no_grad();
-        let (images, labels) = batch_tensors::<B>(evaluation_batch(config, data, 0), &device);
-        let growth_of_force =
-            trainee.learner.growth_of_force(&net, &trainee.buffers, images, labels);
+        let batch = || batch_tensors::<B>(evaluation_batch(config, data, 0), &device);
+        let growth_of_force = trainee.learner.growth_of_force(&net, &trainee.buffers, batch);
         Ok(Measured { trace: probe.trace, accuracy, controls, growth_of_force, harness })
     }
 }

@@ -6,8 +6,9 @@ use crate::config::{Arch, Base, Config, Method, OptimizerName};
 use crate::data::{self, DatasetKind};
 use crate::evidence::Standing;
 use crate::learn::{draw, feedback_hash};
+use crate::study::testing::provenance;
 use crate::train::checkpoint::{HostTensor, pack};
-use crate::train::run_dir::{Matmul, Provenance, RUN_SCHEMA, RunDir, RunRecord, RunStatus};
+use crate::train::run_dir::{Provenance, RUN_SCHEMA, RunDir, RunRecord, RunStatus};
 use crate::train::train_quietly;
 use crate::verdict::{Audit, Decision};
 use rand::seq::SliceRandom;
@@ -73,24 +74,7 @@ impl Runs {
     fn record(&self, name: &str) {
         let Checkpoint { config, data, learner, .. } = self.load(name);
         let hash = feedback_hash(&unpack(&learner).unwrap());
-        let provenance = Provenance {
-            tool: "a test".into(),
-            git_revision: String::new(),
-            burn: String::new(),
-            backend: "flex".into(),
-            device: "cpu".into(),
-            threads: 1,
-            instruction_sets: None,
-            matmul: Matmul::Full,
-            data,
-            config_hash: config.hash(),
-            seed: config.seed,
-            feedback_hash: Some(hash),
-            parameters: 0,
-            command_line: Vec::new(),
-            start: String::new(),
-            end: None,
-        };
+        let provenance = Provenance { data, feedback_hash: Some(hash), ..provenance(&config) };
         let record = RunRecord {
             schema: RUN_SCHEMA.into(),
             status: RunStatus::Finished,

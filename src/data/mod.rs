@@ -1,7 +1,7 @@
 //! Datasets on the host. A dataset is two lists of 3×32×32 byte images with their labels, or of
-//! vectors with the outputs wanted of them, the constants that normalise images and a provenance that every artefact of a run repeats: a number
-//! without the data it was measured on cannot be compared with a published one. Nothing here
-//! knows a device; batches are handed over as plain arrays.
+//! vectors with the outputs wanted of them, the constants that normalise images and a provenance that
+//! every artefact of a run repeats: a number without the data it was measured on cannot be compared
+//! with a published one. Nothing here knows a device; batches are handed over as plain arrays.
 
 mod augment;
 mod batches;

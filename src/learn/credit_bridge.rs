@@ -81,8 +81,7 @@ impl LocalRule for CreditBridge {
         let inputs = Inputs::of(known, bridge.code, bridge.value_octaves);
         let value = AuxiliaryNet::of(scene.own, VALUE).lifted::<B>();
         slope_of(scene, known, |hidden| {
-            let rows: Vec<At> = (0..hidden.len()).flat_map(|l| inputs.all_at(l)).collect();
-            let context = Tensor::from_inner(inputs.context(&rows));
+            let context = Tensor::from_inner(inputs.context_of_layers(hidden.len()));
             value.run(Tensor::cat(hidden.to_vec(), 0), context).output
         })
     }

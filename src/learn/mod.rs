@@ -195,8 +195,8 @@ impl<B: Differentiable> Learner<B> {
         self.own.state()
     }
 
-    /// The gradients of one batch: inputs [N, _] and what their outputs are held against. Parameters that do not require a
-    /// gradient have none.
+    /// The gradients of one batch: inputs [N, _] and what their outputs are held against. Parameters
+    /// that do not require a gradient have none.
     pub fn learn<N: Network<B>>(
         &self,
         net: &N,
@@ -261,28 +261,37 @@ impl<B: Differentiable> Learner<B> {
             Functions::TwoPhase(rule) => {
                 let _turn = differentiating();
                 let (images, target) = batch();
-                let (pass, target) = (Pass::eval(&lift(buffers)), target.into());
-                let (credit, _) =
-                    two_phase::credit(net, &rule, &self.settings, pass, images, target);
-                Credited::Whole(credit)
+                let (pass, batch) = (Pass::eval(&lift(buffers)), (images, target.into()));
+                let settings = &self.settings;
+                Credited::Whole(two_phase::measure(
+                    net,
+                    &rule,
+                    settings,
+                    pass,
+                    batch,
+                    |f, phases| (rule.credit)(f, &phases),
+                ))
             }
         }
     }
 
     /// By which factor the force on the states of one batch grows while they relax, with which no
-    /// credit is the rule's if it is above 1; `None` under a rule that relaxes nothing.
-    pub fn growth_of_force<N: Network<B>>(
+    /// credit is the rule's if it is above 1; `None` under a rule that relaxes nothing, for which no
+    /// `batch` is made.
+    pub fn growth_of_force<N: Network<B>, T: Into<Target<B>>>(
         &self,
         net: &N,
         buffers: &Buffers<B::InnerBackend>,
-        images: Tensor<B, 2>,
-        target: impl Into<Target<B>>,
+        batch: impl FnOnce() -> (Tensor<B, 2>, T),
     ) -> Option<f64> {
         let Functions::TwoPhase(rule) = functions::<B, N>(self.rule) else { return None };
         let _turn = differentiating();
-        let (pass, target) = (Pass::eval(&lift(buffers)), target.into());
-        let (_, force) = two_phase::credit(net, &rule, &self.settings, pass, images, target);
-        let squares: Vec<f64> = force
+        let (images, target) = batch();
+        let (pass, batch) = (Pass::eval(&lift(buffers)), (images, target.into()));
+        let forces = two_phase::measure(net, &rule, &self.settings, pass, batch, |_, phases| {
+            phases.into_iter().filter_map(|phase| phase.force).collect::<Vec<_>>()
+        });
+        let squares: Vec<f64> = forces
             .into_iter()
             .flat_map(|f| f.into_data().iter::<f64>().collect::<Vec<_>>())
             .collect();

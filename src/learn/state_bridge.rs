@@ -10,7 +10,7 @@
 //! at one layer l < L a sample, drawn anew for every batch, with AdamW, after the batch's credit. a_L,
 //! which trains nothing, is the same at h_L, where the predictor did not learn.
 
-use super::auxiliary::inputs::{At, Inputs, drawn_layers, hidden};
+use super::auxiliary::inputs::{Inputs, drawn_layers, hidden};
 use super::auxiliary::{self, AuxiliaryNet, Targets, gradients_at, gradients_of, tracked};
 use super::{BridgeSettings, Card, Credit, Entry, Given, Gradients, Known, LocalRule, Rule, Scene};
 use crate::backend::{Differentiable, Kernels};
@@ -54,8 +54,7 @@ impl LocalRule for StateBridge {
         let inputs = Inputs::of(known, bridge.code, bridge.predictor_octaves);
         let net = AuxiliaryNet::of(scene.own, PREDICTOR).lifted::<B>();
         credit_through(scene, known, |hidden| {
-            let rows: Vec<At> = (0..hidden.len()).flat_map(|l| inputs.all_at(l)).collect();
-            let context = Tensor::from_inner(inputs.context(&rows));
+            let context = Tensor::from_inner(inputs.context_of_layers(hidden.len()));
             predicted(&net, bridge, Tensor::cat(hidden.to_vec(), 0), context)
         })
     }

@@ -82,7 +82,7 @@ type Credit<B, N> = fn(&Free<B, N>, &[Phase<B>]) -> Layers<B>;
 pub(super) struct TwoPhase<B: Differentiable, N> {
     relax: fn(&Free<B, N>) -> Vec<Phase<B>>,
     energy: Energy<B, N>,
-    credit: Credit<B, N>,
+    pub(super) credit: Credit<B, N>,
 }
 
 impl<B: Differentiable, N: Network<B>> TwoPhase<B, N> {
@@ -129,22 +129,21 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     }
 }
 
-/// The credit of one batch and the [`Phase::force`] of each phase.
-pub(super) fn credit<B: Differentiable, N: Network<B>>(
+/// What `read` finds on the phases of one batch; nothing is learned.
+pub(super) fn measure<B: Differentiable, N: Network<B>, T>(
     net: &N,
     rule: &TwoPhase<B, N>,
     settings: &Settings,
     mut pass: Pass<B>,
-    images: Tensor<B, 2>,
-    target: Target<B>,
-) -> (Layers<B>, Vec<Force<B>>) {
+    (images, target): (Tensor<B, 2>, Target<B>),
+    read: impl FnOnce(&Free<B, N>, Vec<Phase<B>>) -> T,
+) -> T {
     let fixed = net.clone().no_grad();
     let clamped = fixed.embed(images, &mut pass).inner();
     let (hidden, _) = forward(&fixed, &mut pass, clamped);
     let free = Free { net: &fixed, pass: &pass, hidden: &hidden, target: &target, settings };
     let phases = (rule.relax)(&free);
-    let credit = (rule.credit)(&free, &phases);
-    (credit, phases.into_iter().filter_map(|phase| phase.force).collect())
+    read(&free, phases)
 }
 
 /// h_0 … h_L of h_0, and the outputs.

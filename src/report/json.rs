@@ -25,7 +25,7 @@ pub fn read(text: &str) -> Result<Audit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::testing::{Specimen, published};
+    use crate::verdict::testing::{Specimen, published, with_gaps};
     use serde_json::{Value, json};
 
     fn value(run: &Specimen) -> Value {
@@ -92,14 +92,7 @@ mod tests {
 
     #[test]
     fn an_audit_survives_the_round_trip() {
-        let mut runs = published();
-        let mut exploded = runs[0].clone();
-        exploded.hidden[2] = f32::INFINITY;
-        exploded.diverged = Some("loss was nan in epoch 3");
-        let mut alone = runs[1].clone();
-        (alone.frozen, alone.batches) = (None, 1);
-        runs.extend([exploded, alone]);
-        for run in runs {
+        for run in with_gaps() {
             let audit = run.audit();
             let mut pretty = Vec::new();
             write(&audit, &mut pretty).unwrap();

@@ -83,7 +83,7 @@ impl<D> Finding<D> {
 #[cfg(test)]
 mod tests {
     use crate::number::Number;
-    use crate::verdict::testing::{Specimen, published};
+    use crate::verdict::testing::{Specimen, published, with_gaps};
     use crate::verdict::{Audit, Decision, Status};
 
     fn line(audit: &Audit) -> String {
@@ -92,14 +92,8 @@ mod tests {
 
     #[test]
     fn an_audit_that_nobody_changed_is_the_same_again() {
-        let mut runs = published();
-        let mut exploded = runs[0].clone();
-        exploded.hidden[2] = f32::INFINITY;
-        exploded.diverged = Some("loss was nan in epoch 3");
-        let mut alone = runs[1].clone();
-        (alone.frozen, alone.batches) = (None, 1);
-        let baseline = Specimen { baseline: true, ..runs[1].clone() };
-        runs.extend([exploded, alone, baseline]);
+        let mut runs = with_gaps();
+        runs.push(Specimen { baseline: true, ..runs[1].clone() });
         for run in runs {
             let audit = run.audit();
             // NaN differs from itself: compare what is written.

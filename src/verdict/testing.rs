@@ -116,6 +116,19 @@ impl Specimen {
     }
 }
 
+/// [`published`] and two in which something is not finite or missing: one that diverged, one of one
+/// batch without a twin.
+pub fn with_gaps() -> Vec<Specimen> {
+    let mut runs = published();
+    let mut exploded = runs[0].clone();
+    exploded.hidden[2] = f32::INFINITY;
+    exploded.diverged = Some("loss was nan in epoch 3");
+    let mut alone = runs[1].clone();
+    (alone.frozen, alone.batches) = (None, 1);
+    runs.extend([exploded, alone]);
+    runs
+}
+
 /// The runs of protocol §9 (seed 42, 30 epochs), gradients as at N = 128.
 pub fn published() -> Vec<Specimen> {
     let dfa_hidden = [1.4e4, 8.5e6, 3.0e7, 6.0e7, 9.0e7];

@@ -4,6 +4,7 @@ use super::Ledger;
 use super::difference::Place;
 use super::values::{self, Nearness};
 use crate::audit::Auditor;
+use crate::battery::own_record;
 use crate::files::{absolute, exists, read_text};
 use crate::verdict::Audit;
 use anyhow::{Context, Result, anyhow};
@@ -52,7 +53,9 @@ pub fn measure(ledger: &mut Ledger, again: &mut Again, file: &Path, audit: &Audi
         )
     })?;
     (again.telling)(&judged);
-    auditor.turn_to(twin(audit, &judged)?, audit.controls.is_some());
+    // A baseline has no controls but the harness's.
+    let controls = audit.controls.is_some() || audit.evidence.of(own_record::CHECK).is_some();
+    auditor.turn_to(twin(audit, &judged)?, controls);
     let measured = auditor.audit(&judged).with_context(|| {
         format!("{} cannot be measured again (--stored does without)", judged.display())
     })?;

@@ -1,20 +1,13 @@
 //! Bad input: each case has its own one-line error and exit code, and nothing is lost.
 
-use crate::common::Place;
+use crate::common::{CIFAR10, Place};
 use fa_audit::train::checkpoint::Checkpoint;
 
 const IMAGE: usize = 3072;
 
 /// A CIFAR-10 folder of files of the right size, all labels 0.
 fn cifar(place: &Place, change: impl Fn(&str, &mut Vec<u8>)) {
-    for name in [
-        "data_batch_1",
-        "data_batch_2",
-        "data_batch_3",
-        "data_batch_4",
-        "data_batch_5",
-        "test_batch",
-    ] {
+    for name in CIFAR10 {
         let mut bytes = vec![0; 10_000 * (1 + IMAGE)];
         change(name, &mut bytes);
         place.write(&format!("cifar/{name}.bin"), bytes);

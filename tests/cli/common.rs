@@ -9,6 +9,10 @@ use tempfile::TempDir;
 pub const SMALL: &str = "width = 16\ndepth = 2\nepochs = 3\ntrain_samples = 600\n\
                          test_samples = 300\nprobe_batches = 8\nprobe_batch_size = 32\nbatch_size = 64\n";
 
+/// The binary files of CIFAR-10, without their ending.
+pub const CIFAR10: [&str; 6] =
+    ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
+
 /// A folder of its own for each test.
 pub struct Place(TempDir);
 

@@ -1,6 +1,6 @@
 //! Paths of any bytes: on Unix a name need not be text.
 
-use crate::common::{Outcome, Place, SMALL};
+use crate::common::{CIFAR10, Outcome, Place, SMALL};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -68,14 +68,7 @@ fn a_folder_of_data_that_no_text_names_is_found_and_found_again() {
     let place = Place::new();
     let folder = place.path(".").join(OsStr::from_bytes(FOLDER)).join("cifar");
     std::fs::create_dir_all(&folder).expect("a folder");
-    for name in [
-        "data_batch_1",
-        "data_batch_2",
-        "data_batch_3",
-        "data_batch_4",
-        "data_batch_5",
-        "test_batch",
-    ] {
+    for name in CIFAR10 {
         // A sparse file: black images of class 0.
         let file = std::fs::File::create(folder.join(format!("{name}.bin"))).expect("a file");
         file.set_len(10_000 * 3073).expect("a length");

@@ -104,9 +104,8 @@ impl<N: Network<F64>> Case<N> {
     }
 
     fn growth_of_force(&self, nudging: Nudging) -> f64 {
-        let (images, labels) = self.batch();
         let learner = self.learner(Base::Ep, nudging);
-        let growth = learner.growth_of_force(&self.net, &Buffers::new(), images, labels);
+        let growth = learner.growth_of_force(&self.net, &Buffers::new(), || self.batch());
         growth.expect("it relaxes")
     }
 }

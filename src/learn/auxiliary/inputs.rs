@@ -57,6 +57,12 @@ impl<B: Backend> Inputs<B> {
         self.hidden.clone().select(0, indices(at, &self.hidden.device()))
     }
 
+    /// time ⊕ s of all samples at the first `layers` layers, below each other: [layers · N, _].
+    pub fn context_of_layers(&self, layers: usize) -> Tensor<B, 2> {
+        let rows: Vec<At> = (0..layers).flat_map(|l| self.all_at(l)).collect();
+        self.context(&rows)
+    }
+
     /// time ⊕ s of each row: [rows, _].
     pub fn context(&self, rows: &[At]) -> Tensor<B, 2> {
         let device = self.hidden.device();
