@@ -22,7 +22,7 @@ pub fn ensure_data_fit(config: &Config) -> Result<()> {
         false => (config.dataset.inputs() + config.dataset.classes()) * size_of::<f32>(),
     };
     ensure_fit(samples.saturating_mul(bytes as u64), || {
-        format!("{samples} samples of the {} data", config.dataset)
+        format!("the {} data ({samples} samples)", config.dataset)
     })
 }
 

@@ -43,7 +43,7 @@ fn data_that_do_not_fit_the_memory_are_refused_before_they_are_made() {
     let place = Place::new();
     let train = "train --config small.toml --method dfa --set train_samples=16777216 --out run";
     let outcome = limited(&place, "-v 4194304", train);
-    is_one_error(&outcome, &["synthetic images", "does not fit the memory"]);
+    is_one_error(&outcome, &["the synthetic data (16777", "does not fit the memory"]);
     assert!(!place.path("run").exists());
 }
 
