@@ -106,7 +106,7 @@ impl TwoPhaseRule for Ep {
         let [n, ..] = states[0].dims();
         let residuals = (0..net.blocks()).map(|l| {
             let residual = states[l + 1].clone() - advanced(net, l, states[l].clone(), pass);
-            residual.square().sum().mul_scalar(0.5 / n as f64)
+            B::squared_norm(residual.flatten(0, 1), 0.5 / n as f64)
         });
         residuals.fold(loss, |sum, term| sum + term)
     }
@@ -165,7 +165,7 @@ fn descend<B: Differentiable, N: Network<B>>(
         for l in from..top {
             let reached = advanced(*net, l, leaves[l - from].clone(), pass);
             let residual = states[l + 1].clone() - reached.clone().inner();
-            total = total - (reached * Tensor::from_inner(residual.clone())).sum();
+            total = total - paired(reached, residual.clone());
             residuals.push(Some(residual));
         }
         let gradients = total.backward();
@@ -190,6 +190,11 @@ fn descend<B: Differentiable, N: Network<B>>(
     states.remove(0);
     let force = first.zip(last).map(|(first, last)| Tensor::cat(vec![first, last], 0));
     (states, force)
+}
+
+/// Σ ⟨x_i, a_i⟩ of x [N, T, d] and an `a` of this shape that is held fixed.
+fn paired<B: Differentiable>(x: Tensor<B, 3>, a: Tensor<B::InnerBackend, 3>) -> Tensor<B, 1> {
+    B::inner_product(x.flatten(0, 1), Tensor::from_inner(a.flatten(0, 1)), 1.0)
 }
 
 fn square<B: Backend>(force: &[Tensor<B, 3>]) -> Option<Tensor<B, 1>> {

@@ -181,11 +181,13 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
         top: top.grad(&readout).map(|g| g.sum_dim(1).squeeze_dim::<2>(1)),
         hidden: states,
     };
-    let credit = (rule.credit)(scene, &known);
     let learned = (rule.learn)(scene, &known);
-    let toward = Toward { error: known.error, factors, settings };
-    if let Some(total) = local_loss(embedded, branches, &credit, &toward) {
-        network.extend(gradients(net, &total.backward()));
+    if settings.trains_network {
+        let credit = (rule.credit)(scene, &known);
+        let toward = Toward { error: known.error, factors, settings };
+        if let Some(total) = local_loss(embedded, branches, &credit, &toward) {
+            network.extend(gradients(net, &total.backward()));
+        }
     }
     Lesson {
         loss: loss.inner(),
@@ -315,7 +317,7 @@ fn inner_product<B: Kernels>(
 }
 
 /// λ · mean over batch and tokens of Σ_j f_j².
-pub(super) fn penalty<B: Backend>(branch: Tensor<B, 3>, settings: &Settings) -> Tensor<B, 1> {
+pub(super) fn penalty<B: Kernels>(branch: Tensor<B, 3>, settings: &Settings) -> Tensor<B, 1> {
     let [n, t, _] = branch.dims();
-    branch.square().sum().mul_scalar(settings.penalty / (n * t) as f64)
+    B::squared_norm(branch.flatten(0, 1), settings.penalty / (n * t) as f64)
 }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub credit_tokens: CreditTokens,
     pub embed_signal: EmbedSignal,
     pub objective: Objective,
+    /// Whether the network is trained, and not only its credit learned.
+    pub trains_network: bool,
     /// Of a two-phase rule.
     pub nudging: Nudging,
     /// Of what is drawn anew for every batch.
@@ -47,16 +49,18 @@ pub struct BridgeSettings {
 impl Settings {
     /// The settings that `config` asks for.
     pub fn of(config: &Config) -> Self {
+        let outline = outline(config, config.dataset.classes());
         Self {
             normaliser: Normaliser::of(config),
             penalty: config.penalty,
-            credit_tokens: match outline(config, config.dataset.classes()).has_tokens() {
+            credit_tokens: match outline.has_tokens() {
                 true => config.credit_tokens,
                 // The one that is there.
                 false => CreditTokens::All,
             },
             embed_signal: config.embed_signal,
             objective: config.objective,
+            trains_network: outline.is_trained,
             nudging: Nudging::of(config),
             seed: config.seed,
             bridge: config.rule().has_auxiliary().then(|| BridgeSettings::of(config)),

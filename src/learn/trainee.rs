@@ -3,7 +3,7 @@
 use super::{Family, Learner, Lesson, Turn, draw, family, lift};
 use crate::backend::{Differentiable, float_tensor};
 use crate::config::{Config, EmbedSignal, Method};
-use crate::model::{Buffers, NamedTensors, Net, Part, Pass, Target, assign, freeze, outline};
+use crate::model::{Buffers, NamedTensors, Net, Part, Pass, Target, assign, freeze};
 use anyhow::Result;
 use burn::tensor::Tensor;
 
@@ -12,8 +12,6 @@ pub struct Trainee<B: Differentiable> {
     /// Missing only while an update has it.
     net: Option<Net<B>>,
     pub learner: Learner<B>,
-    /// Whether the network is trained, and not only its credit learned.
-    is_trained: bool,
     /// The network's.
     pub buffers: Buffers<B::InnerBackend>,
 }
@@ -63,8 +61,7 @@ impl<B: Differentiable> Trainee<B> {
             Part::Readout => true,
             Part::Learner | Part::Auxiliary => unreachable!("no part of the network"),
         });
-        let is_trained = outline(config, config.dataset.classes()).is_trained;
-        Self { net: Some(net), learner, is_trained, buffers }
+        Self { net: Some(net), learner, buffers }
     }
 
     /// The network.
@@ -75,7 +72,7 @@ impl<B: Differentiable> Trainee<B> {
     /// Replaces the network, if it is one that is trained. It is handed over, so that its memory can
     /// be written in place.
     pub fn update(&mut self, change: impl FnOnce(Net<B>) -> Net<B>) {
-        if !self.is_trained {
+        if !self.learner.settings().trains_network {
             return;
         }
         self.net = self.net.take().map(change);

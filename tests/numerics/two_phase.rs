@@ -41,6 +41,7 @@ impl<N: Network<F64>> Case<N> {
             credit_tokens: CreditTokens::All,
             embed_signal: EmbedSignal::Credit,
             objective: self.objective,
+            trains_network: true,
             nudging,
             seed: 0,
             bridge: None,

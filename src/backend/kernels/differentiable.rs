@@ -307,6 +307,15 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         ))
     }
 
+    fn squared_norm(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 1> {
+        let x = unwrap(x);
+        let sum = B::squared_norm(wrap(x.primitive.clone()), scale);
+        // Its gradient is that of an inner product with 2x.
+        let node =
+            InnerProductNode::<B> { credit: x.primitive.clone(), tokens: 1, scale: 2.0 * scale };
+        wrap(record::<B, C, _, _>([&x], node, unwrap(sum)))
+    }
+
     fn split_heads(rows: Tensor<Self, 2>, n: usize, heads: usize) -> Tensor<Self, 4> {
         let rows = unwrap(rows);
         let y = unwrap(B::split_heads(wrap(rows.primitive.clone()), n, heads));

@@ -173,6 +173,11 @@ pub trait Kernels: Backend {
         composed::inner_product_backward(credit, tokens, g, scale)
     }
 
+    /// `scale` · Σ x_ij² of x [n, d]: [1].
+    fn squared_norm(x: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 1> {
+        Self::inner_product(x.clone(), x, scale)
+    }
+
     /// Stands for Σ ⟨x_i W + b, c_i⟩ over the rows of x [n · tokens, in], with a credit c that the
     /// tokens of a sample share and no gradient passes. Its value is 0: only the gradient, which
     /// needs no product of more than n rows, is of use.
