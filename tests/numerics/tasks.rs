@@ -113,15 +113,15 @@ fn the_toy_system_is_as_specified_and_runs_again_to_the_same_bits() {
     assert!(tensors.keys().all(|name| !name.starts_with("embed")));
 }
 
-/// A gradient is formed, and finite; an update leaves the network.
+/// No credit is formed for blocks that learn nothing; an update leaves the network.
 #[test]
 fn an_update_leaves_the_toy_system() {
     let (_, data, mut trainee) = toy(Method::Dfa, 7);
     let (x, y) = batch_tensors::<F64>(data.train_batch(&[3, 1, 4], None), &Default::default());
     assert!(matches!(y, Target::Values(_)));
     let lesson = trainee.learn(x, y, Turn { seed: 7, epoch: 1, step: 0 });
-    assert_eq!(lesson.network.len(), 2 * 13);
     for (name, gradient) in lesson.network {
+        assert!(name.starts_with("readout."), "{name}");
         assert!(host(gradient).iter().all(|v| v.is_finite()), "{name}");
     }
     trainee.update(|_| unreachable!("it is not trained"));
