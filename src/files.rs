@@ -17,6 +17,13 @@ pub fn is_absence(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
+/// Whether `error` comes from a system that could not look or read: not from there being nothing, nor from
+/// what was read.
+pub fn is_unseen(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<Error>());
+    causes.any(|cause| cause.raw_os_error().is_some() && !is_absence(cause))
+}
+
 /// Whether there is something at `path`.
 ///
 /// # Errors
@@ -232,6 +239,16 @@ fn builder(prefix: &OsStr) -> tempfile::Builder<'_, 'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_read_is_told_from_what_is_not_there_and_what_is_damaged() {
+        let of = |error: Error| anyhow::Error::from(error).context("cannot read x");
+        assert!(is_unseen(&of(Error::from_raw_os_error(5))));
+        assert!(is_unseen(&of(Error::from_raw_os_error(24)).context("run")));
+        assert!(!is_unseen(&of(Error::from_raw_os_error(2))));
+        assert!(!is_unseen(&of(Error::new(ErrorKind::InvalidData, "it is no text"))));
+        assert!(!is_unseen(&anyhow::anyhow!("no checkpoint")));
+    }
 
     #[test]
     fn a_file_that_is_too_long_is_refused_before_it_is_read() {

@@ -8,6 +8,7 @@ use crate::battery::own_feedback::own_feedback;
 use crate::battery::{itself, own_record};
 use crate::config::Method;
 use crate::evidence::{Checked, Standing};
+use crate::files::is_unseen;
 use crate::shown;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::run_dir::{RunDir, RunRecord};
@@ -50,7 +51,7 @@ impl Auditor {
             let samples = self.dataset(checkpoint)?.test.len();
             // A run that is broken is not this one's fault.
             let arm = match self.ceiling_beside(path, checkpoint)? {
-                Some(found) => self.ceiling_arm(&found, checkpoint).map_err(|e| format!("{e:#}")),
+                Some(found) => told(self.ceiling_arm(&found, checkpoint))?,
                 None => Ok(None),
             };
             checks.push(ceiling(measured.controls.as_ref(), measured.accuracy, arm, samples));
@@ -83,22 +84,40 @@ impl Auditor {
     }
 
     /// The line of the checkpoint's epoch in the metrics of its run; read where controls are asked for.
-    pub(super) fn recorded(&self, path: &Path, checkpoint: &Checkpoint) -> Recorded {
+    ///
+    /// # Errors
+    /// If the metrics cannot be looked at.
+    pub(super) fn recorded(&self, path: &Path, checkpoint: &Checkpoint) -> Result<Recorded> {
         let epoch = checkpoint.progress.epoch;
         if !self.options.controls || checkpoint.imported.is_some() {
-            return Err("The run's own metrics are not known.".into());
+            return Ok(Err("The run's own metrics are not known.".into()));
         }
         if epoch == 0 || checkpoint.progress.step > 0 {
-            return Err(
+            return Ok(Err(
                 "The checkpoint is not the end of an epoch, after which a run measures itself."
                     .into(),
-            );
+            ));
         }
         let Some(folder) = run_folder(path) else {
-            return Err("The checkpoint lies in no run's folder.".into());
+            return Ok(Err("The checkpoint lies in no run's folder.".into()));
         };
-        let lines = RunDir::at(folder).read_metrics().map_err(|e| format!("{e:#}."))?;
-        let none = || format!("The run's metrics.jsonl has no epoch {epoch}.");
-        lines.into_iter().find(|line| line.epoch == epoch).ok_or_else(none)
+        Ok(match told(RunDir::at(folder).read_metrics())? {
+            Ok(lines) => lines
+                .into_iter()
+                .find(|line| line.epoch == epoch)
+                .ok_or_else(|| format!("The run's metrics.jsonl has no epoch {epoch}.")),
+            Err(why) => Err(format!("{why}.")),
+        })
+    }
+}
+
+/// An error in words, for a check that cannot be made for it.
+///
+/// # Errors
+/// One of a system that could not look: what could not be looked at is not what is not there.
+fn told<T>(found: Result<T>) -> Result<Result<T, String>> {
+    match found {
+        Err(error) if is_unseen(&error) => Err(error),
+        other => Ok(other.map_err(|error| format!("{error:#}"))),
     }
 }

@@ -83,7 +83,7 @@ impl Auditor {
         let data = self.dataset(&checkpoint).with_context(|| path.display().to_string())?;
         let controls = self.options.controls && !config.is_baseline();
         let run = RunDir::at(path.parent().unwrap_or(Path::new("")));
-        let recorded = self.recorded(path, &checkpoint);
+        let recorded = self.recorded(path, &checkpoint)?;
         let task =
             Measurement { checkpoint: &checkpoint, data: &data, controls, recorded: &recorded };
         let measured = backend::run(config, task).with_context(|| path.display().to_string())?;

@@ -3,7 +3,7 @@
 use super::{DONE, FAILED, print};
 use crate::data::{DatasetKind, Source, Verification, verify};
 use crate::message::tell;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::path::PathBuf;
 
 /// Show or verify the data files
@@ -39,6 +39,7 @@ pub fn run(args: Args) -> Result<u8> {
     };
     let mut lines = String::new();
     let (mut found, mut official) = (false, true);
+    let mut problems = Vec::new();
     for kind in [DatasetKind::Cifar10, DatasetKind::Cifar100] {
         match verify(kind, place.data_dir.as_deref()) {
             Ok(report) if report.files.iter().all(|file| file.is_absent) => {
@@ -48,13 +49,17 @@ pub fn run(args: Args) -> Result<u8> {
             Ok(report) => {
                 found = true;
                 official &= report.source() == Some(Source::Official);
+                problems.extend(report.unseen().map(String::from));
                 describe(&mut lines, &report);
             }
-            Err(error) => tell(format!("{error:#}")),
+            // Without a folder there was nothing to look at.
+            Err(error) if place.data_dir.is_none() => tell(format!("{error:#}")),
+            Err(error) => problems.push(format!("{error:#}")),
         }
     }
     lines += "synthetic: made in memory from a seed, no files\n";
     print(&lines)?;
+    ensure!(problems.is_empty(), "{}", problems.join("; "));
     Ok(if strict && !(found && official) { FAILED } else { DONE })
 }
 
@@ -70,7 +75,11 @@ fn describe(lines: &mut String, report: &Verification) {
             (None, Some(source)) => source.to_string(),
             (None, None) => "not recognised".into(),
         };
-        let bytes = file.bytes.map_or("absent".into(), |b| format!("{b} bytes"));
+        let bytes = match file.bytes {
+            Some(bytes) => format!("{bytes} bytes"),
+            None if file.is_absent => "absent".into(),
+            None => "-".into(),
+        };
         let hash = file.sha256.as_deref().unwrap_or("-");
         *lines += &format!("  {:<18} {bytes:>15}  {verdict}\n    sha256 {hash}\n", file.name);
     }

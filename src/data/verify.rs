@@ -18,6 +18,8 @@ pub struct FileCheck {
     pub expected_bytes: u64,
     /// Whether there is no such file. One that cannot be looked at is a problem, not absent.
     pub is_absent: bool,
+    /// Whether the system did not let it be looked at or read.
+    pub is_unseen: bool,
     /// The length found, if there is such a file.
     pub bytes: Option<u64>,
     /// SHA-256 of the whole file, in hexadecimal, if its length is right.
@@ -42,6 +44,11 @@ pub struct Verification {
 }
 
 impl Verification {
+    /// Why files could not be looked at or read, one by one.
+    pub fn unseen(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter(|file| file.is_unseen).filter_map(|file| file.problem.as_deref())
+    }
+
     /// The source of the whole dataset, or nothing if a file is wrong.
     pub fn source(&self) -> Option<Source> {
         self.files.iter().try_fold(Source::Official, |all, file| Some(all.weaker(file.source?)))
@@ -71,12 +78,18 @@ fn check_file(layout: &Layout, dir: &Path, file: &LayoutFile) -> FileCheck {
         name: file.name.to_owned(),
         expected_bytes: layout.bytes(file) as u64,
         is_absent: meta.as_ref().is_err_and(is_absence),
-        // What else keeps the file from being read is its problem, below.
-        bytes: meta.ok().filter(|meta| meta.is_file()).map(|meta| meta.len()),
+        is_unseen: meta.as_ref().is_err_and(|error| !is_absence(error)),
+        bytes: meta.as_ref().ok().filter(|meta| meta.is_file()).map(|meta| meta.len()),
         sha256: None,
         source: None,
         problem: None,
     };
+    if let Err(error) = meta
+        && found.is_unseen
+    {
+        found.problem = Some(format!("{}: cannot be read ({error})", path.display()));
+        return found;
+    }
     let mut bytes = Vec::new();
     let result = layout.read(dir, file, &mut bytes).and_then(|()| {
         found.sha256 = Some(sha256([bytes.as_slice()]));
@@ -84,7 +97,11 @@ fn check_file(layout: &Layout, dir: &Path, file: &LayoutFile) -> FileCheck {
     });
     match result {
         Ok((_, source)) => found.source = Some(source),
-        Err(error) => found.problem = Some(error.to_string()),
+        Err(error) => {
+            // Of the right length, and yet its bytes were not to be had.
+            found.is_unseen = found.bytes == Some(found.expected_bytes) && found.sha256.is_none();
+            found.problem = Some(error.to_string());
+        }
     }
     found
 }

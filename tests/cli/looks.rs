@@ -53,6 +53,24 @@ fn a_twin_that_cannot_be_looked_at_is_an_error_that_names_it() {
 }
 
 #[test]
+fn what_the_harness_is_held_against_and_cannot_be_looked_at_is_an_error_that_names_it() {
+    let place = Place::new();
+    for method in ["usf", "bp"] {
+        place.done(&format!("{TINY} {method} --out runs/{method}"));
+    }
+    let diagnose = "diagnose runs/usf/checkpoint.mpk --controls";
+    place.done(diagnose);
+    let before = place.json("runs/usf/verdict.json");
+    for name in ["runs/usf/metrics.jsonl", "runs/bp/checkpoint.mpk"] {
+        let bytes = hide(&place, name).expect("a file");
+        fails(&place, diagnose, 1, &[name]);
+        restore(&place, name, &bytes);
+        place.done(diagnose);
+        assert_eq!(place.json("runs/usf/verdict.json"), before);
+    }
+}
+
+#[test]
 fn a_study_whose_files_cannot_be_looked_at_is_not_reported_without_them() {
     let place = Place::new();
     let text = "name = 's'\n[base]\nepochs = 1\nwidth = 8\ndepth = 1\ntrain_samples = 64\n\
@@ -122,6 +140,18 @@ fn data_that_cannot_be_looked_at_are_not_absent() {
     let outcome = place.run("data info --data-dir cifar");
     assert!(outcome.stderr.contains("cifar/data_batch_1.bin"), "{}", outcome.stderr);
     assert!(!outcome.stdout.contains("cifar10 in cifar: no files"), "{}", outcome.stdout);
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    // Found where another was, so that it is the file itself that is looked at.
+    place.write("cifar/data_batch_2.bin", "short");
+    std::fs::remove_file(place.path("cifar/data_batch_1.bin")).expect("removed");
+    assert!(place.done("data info --data-dir cifar").stdout.contains("5 bytes"));
+    hide(&place, "cifar/test_batch.bin");
+    fails(&place, "data info --data-dir cifar", 1, &["cifar/test_batch.bin"]);
+    let outcome = place.run("data info --data-dir cifar");
+    let line = |name: &str| outcome.stdout.lines().find(|l| l.contains(name)).expect("its line");
+    assert!(line(" test_batch.bin").contains("cannot be read"), "{}", outcome.stdout);
+    assert!(!line(" test_batch.bin").contains("absent"), "{}", outcome.stdout);
+    fails(&place, "data info --data-dir nowhere", 1, &["nowhere", "no such folder"]);
     let train = "train --config cifar.toml --dataset cifar10 --data-dir cifar --out run";
     fails(&place, train, 1, &["cifar/data_batch_1.bin"]);
     assert!(!Path::new(&place.path("run")).exists());

@@ -1,6 +1,6 @@
 //! What is disturbed: the commands, what lies there before them, and what they leave undisturbed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -13,7 +13,7 @@ pub struct Scene {
     before: &'static [&'static str],
     line: &'static str,
     /// What goes on after it was disturbed, the first that can be: what runs to its end must leave
-    /// what the undisturbed command leaves.
+    /// what the undisturbed command leaves. Nothing where a command writes no file.
     after: &'static [&'static str],
 }
 
@@ -24,7 +24,7 @@ const TINY: &str = "width = 2\ndepth = 1\nepochs = 2\ntrain_samples = 8\ntest_sa
 const TRAIN: &str = "train --config tiny.toml --method dfa --set checkpoint_epochs=[0,1] --out run";
 
 /// The second line is the first of a study.
-pub const SCENES: [Scene; 8] = [
+pub const SCENES: [Scene; 16] = [
     Scene { name: "train", before: &[], line: TRAIN, after: &["train --resume --out run", TRAIN] },
     Scene {
         name: "resume",
@@ -70,7 +70,37 @@ pub const SCENES: [Scene; 8] = [
         line: "import net.safetensors --config tiny.toml --out imported/checkpoint.mpk",
         after: &["import net.safetensors --config tiny.toml --out imported/checkpoint.mpk --force"],
     },
+    Scene {
+        name: "traces",
+        before: &["traces"],
+        line: "diagnose trace.safetensors other.npz --controls --out verdicts",
+        after: &["diagnose trace.safetensors other.npz --controls --out verdicts"],
+    },
+    Scene {
+        name: "update",
+        before: &["audit study.toml --out s"],
+        line: "regress baseline.json s --update",
+        after: &["regress baseline.json s --update"],
+    },
+    Scene {
+        name: "verify",
+        before: &["audit study.toml --out s"],
+        line: "verify s",
+        after: &["verify s"],
+    },
+    Scene::of_words("data", "data info --data-dir ."),
+    Scene::of_words("keys", "keys"),
+    Scene::of_words("methods", "methods"),
+    Scene::of_words("pitfalls", "pitfalls norm-axis"),
+    Scene::of_words("man", "man train"),
 ];
+
+impl Scene {
+    /// A command that leaves nothing but what it prints.
+    const fn of_words(name: &'static str, line: &'static str) -> Self {
+        Self { name, before: &[], line, after: &[] }
+    }
+}
 
 /// A scene with what it leaves undisturbed.
 pub struct Stage {
@@ -107,6 +137,7 @@ impl Stage {
             match *line {
                 "cut run" => cut(&template.path().join("run")),
                 "network" => network(&template.path().join("net.safetensors")),
+                "traces" => golden_traces(template.path()),
                 line => {
                     let output = run(template.path(), line, &[]);
                     assert!(output.status.success(), "{line}: {}", said(&output));
@@ -128,6 +159,19 @@ impl Stage {
         }
         let whole = Left::of(&output, work[0].path());
         Self { scene, template, work, whole, counts }
+    }
+
+    /// The files and folders of the scene, each by its path and, where it has an ending, its name.
+    fn names(&self) -> BTreeSet<String> {
+        let mut files = BTreeMap::new();
+        collect(self.template.path(), self.template.path(), &mut files);
+        let paths = files.keys().chain(self.whole.files.keys()).flat_map(|file| file.ancestors());
+        let of = |path: &Path| {
+            let name = path.file_name().filter(|name| name.to_string_lossy().contains('.'));
+            let both = [Some(path.as_os_str()), name].into_iter().flatten();
+            both.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        paths.flat_map(of).filter(|name| name.contains(['.', '/'])).collect()
     }
 
     /// Runs the command under this environment, and then what goes on from there. Whether the
@@ -153,9 +197,15 @@ impl Stage {
                 return Err(format!("it ended with {}: {text}", output.status));
             } else if text.contains("a defect") || text.contains("panicked") {
                 return Err(format!("a defect: {text}"));
-            } else if !names_the_error(&text) {
-                return Err(format!("it does not name its error in one line: {text}"));
+            } else if !names_the_error(&output, &call_error(fault), &self.names()) {
+                let shown = String::from_utf8_lossy(&output.stdout);
+                return Err(format!("it does not name its error in one line: {text}{shown}"));
             }
+        }
+        let named = !killed && !output.status.success();
+        if self.scene.after.is_empty() {
+            Left::of(&output, place).files_are_like(&self.whole)?;
+            return Ok(named);
         }
         let mut last = String::new();
         for line in self.scene.after {
@@ -164,19 +214,70 @@ impl Stage {
             if output.status.success() {
                 let left = Left::of(&output, place);
                 left.files_are_like(&self.whole).map_err(|what| format!("{what}, after {line}"))?;
-                return Ok(!killed && text.contains("error: "));
+                return Ok(named);
             }
         }
         Err(format!("it cannot be gone on from: {last}"))
     }
 }
 
-/// In one line; a study says of each run that failed why it did.
-fn names_the_error(text: &str) -> bool {
-    let count = |is_one: fn(&str) -> bool| text.lines().filter(|line| is_one(line)).count();
-    match count(|line| line.starts_with("error: ")) {
-        0 => count(|line| line.contains(": failed: ")) > 0,
-        n => n == 1,
+/// What the system says of the call that this environment makes fail.
+fn call_error(fault: &[(&str, String)]) -> String {
+    let number = fault.iter().find(|(name, _)| *name == "FAULT_ERRNO").map(|(_, number)| number);
+    let number = number.and_then(|number| number.parse().ok()).expect("a fault that is an error");
+    let said = std::io::Error::from_raw_os_error(number).to_string();
+    said.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// Whether a program that failed says in one line which file or which error of the system it was: in its
+/// only `error: `, or, a study, of a run that failed, when it ends and in the list under the table.
+fn names_the_error(output: &Output, call_error: &str, names: &BTreeSet<String>) -> bool {
+    let (errors, shown) = (said(output), String::from_utf8_lossy(&output.stdout));
+    let listed = shown.lines().skip_while(|line| *line != "Failed, without a verdict");
+    let listed = listed.filter(|line| line.starts_with("  · "));
+    let (ends, others): (Vec<_>, Vec<_>) = errors.lines().partition(|l| l.starts_with("error: "));
+    let of_runs = others.into_iter().filter(|line| line.contains(": failed: ")).chain(listed);
+    let says_which = |line: &str| {
+        let mut words = line.split(|c: char| c.is_whitespace() || "`'\"(),:;".contains(c));
+        line.contains(call_error) || words.any(|word| names.contains(word.trim_end_matches('.')))
+    };
+    match ends[..] {
+        [] => of_runs.into_iter().any(says_which),
+        [end] => says_which(end),
+        _ => false,
+    }
+}
+
+#[test]
+fn an_error_is_named_once_with_its_file_or_what_the_system_said() {
+    let names = BTreeSet::from(["run.json".to_owned(), "run/run.json".to_owned()]);
+    let is_named = |stderr: &str, stdout: &str| {
+        let output = Output {
+            status: std::process::ExitStatus::default(),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        };
+        names_the_error(&output, "Input/output error", &names)
+    };
+    let list = "table\n\nFailed, without a verdict\n  · dfa: Input/output error\n    s/dfa\n";
+    for (stderr, stdout) in [
+        ("error: cannot read x: Input/output error (os error 5)\n", ""),
+        ("note: x\nerror: run/run.json is not a run record: EOF\n", ""),
+        ("dfa: failed: cannot write run.json\n", ""),
+        ("", list),
+    ] {
+        assert!(is_named(stderr, stdout), "{stderr}{stdout}");
+    }
+    for (stderr, stdout) in [
+        ("", ""),
+        ("", "  · dfa: Input/output error\n"),
+        ("", "table\n\nFailed, without a verdict\n  · dfa: something\n"),
+        ("error: something\n", list),
+        ("error: Input/output error\nerror: Input/output error\n", ""),
+        ("note: Input/output error\n", ""),
+        ("dfa: failed: something\n", ""),
+    ] {
+        assert!(!is_named(stderr, stdout), "{stderr}{stdout}");
     }
 }
 
@@ -267,6 +368,15 @@ fn pages(bytes: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(bytes);
     let kept: Vec<&str> = text.lines().filter(|l| !l.contains("202") || !l.contains('Z')).collect();
     kept.join("\n").into_bytes()
+}
+
+/// A trace of each format.
+fn golden_traces(folder: &Path) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (from, to) in [("pytorch.safetensors", "trace.safetensors"), ("biotorch.npz", "other.npz")]
+    {
+        std::fs::copy(golden.join(from), folder.join(to)).expect("copied");
+    }
 }
 
 /// As if the run had been killed after its first epoch.
