@@ -74,6 +74,18 @@ pub fn show(audits: &[Audit], as_json: bool, each_seed: bool) -> Result<()> {
     Ok(())
 }
 
+/// Prints what learned credits gain over their twins; nothing as JSON, which the audits have.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn show_together(study: &StudyResult, as_json: bool) -> Result<()> {
+    let panel = together::learned_credit(study);
+    if as_json || panel.rows.is_empty() {
+        return Ok(());
+    }
+    print(&format!("\n{}", terminal::panels(&[panel], colour()).concat()))
+}
+
 /// Prints what became of the study's claims, as a table or a line of JSON for each.
 ///
 /// # Errors
