@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::number::{Number, numbers};
 use crate::stats::{Interval, Summary};
 use crate::study::claims::{StudyClaims, Tested, tested};
+use crate::study::inversion::{Inversion, inversions};
 use crate::study::results::{RunResult, StudyResult};
 use crate::train::run_dir::{Divergence, EpochMetrics, Provenance, RunStatus};
 use crate::verdict::seeds::{Pooled, PooledGain};
@@ -28,6 +29,7 @@ pub fn write(study: &StudyResult) -> Result<String> {
         runs: study.runs.iter().map(Run::of).collect(),
         missing: &study.missing,
         methods: content.groups.iter().map(MethodOverSeeds::of).collect(),
+        inversion: inversions(study),
         claims: study.claims.as_ref().map(|claims| Claims::of(claims, study)),
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
@@ -41,6 +43,9 @@ struct Document<'a> {
     /// The directories of runs that were planned and not begun.
     missing: &'a [String],
     methods: Vec<MethodOverSeeds<'a>>,
+    /// One a condition; left out where no two methods can be ranked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inversion: Vec<Inversion>,
     /// Left out where the study makes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Claims<'a>>,
@@ -321,6 +326,23 @@ mod tests {
         assert_eq!((&gains[1]["gain"]["n"], &gains[1]["does_as_well"]), (&json!(3), &json!(false)));
         assert_eq!((&gains[0]["gain"]["n"], &gains[0]["interval"]), (&json!(1), &Value::Null));
         assert_eq!(of("credit-bridge")[0]["does_as_well"], true);
+    }
+
+    #[test]
+    fn the_ranking_by_cosine_stands_beside_that_by_function() {
+        let v = value(&bridges());
+        let found = &v["inversion"][0];
+        assert_eq!(found["condition"], "λ = 0");
+        assert_eq!(found["methods"][0]["method"], "credit-bridge");
+        let cosine = &found["methods"][0]["places"][0];
+        assert_eq!((&cosine["by"], &cosine["rank"]), (&json!("cosine"), &json!(1.0)));
+        assert_eq!(found["left_out"][0]["method"], "dfa");
+        let accuracy = &found["agreements"][3];
+        assert_eq!((&accuracy["by"], &accuracy["over"]), (&json!("accuracy"), &json!("trained")));
+        assert_eq!(accuracy["per_seed"].as_array().map(Vec::len), Some(3));
+        assert_eq!(accuracy["tau"]["n"], 3);
+        assert_eq!(v["inversion"][1]["agreements"][0]["order"], "not_evaluated");
+        assert_eq!(value(&empty()).get("inversion"), None);
     }
 
     #[test]

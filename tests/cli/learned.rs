@@ -1,4 +1,4 @@
-//! A learned credit and the twins that a study trains beside it.
+//! A learned credit and the twins that a study trains beside it; the ranking by cosine and by function.
 
 use crate::common::{Place, SMALL};
 use serde_json::Value;
@@ -147,4 +147,40 @@ fn a_claim_on_a_learned_credit_is_held_against_the_twin() {
     place.done("audit alone.toml --out alone");
     let text = words(&place.done("report alone").stdout);
     assert!(text.contains("Untested all the same, because it rests on a learned credit"), "{text}");
+}
+
+#[test]
+fn methods_are_ranked_by_cosine_and_by_function_in_every_report() {
+    let place = Place::new();
+    let methods = "['bp', 'fa', 'layer-fa', 'kolen-pollack', 'ep']";
+    place.write("study.toml", study("", methods, "[1, 2]"));
+    let audit = place.done("audit study.toml --out s");
+    let widest = audit.stdout.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{widest:?} columns:\n{}", audit.stdout);
+    for text in [
+        audit.stdout.clone(),
+        report(&place, "table"),
+        report(&place, "md"),
+        report(&place, "html"),
+    ] {
+        let text = words(&text).replace("&#39;", "'");
+        for part in [
+            "Ranking by cosine and by function, λ = 0",
+            "Kendall's τ-b, cosine against function, λ = 0",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.contains("osine over the trained layers ranks opposite to "), "{text}");
+    }
+    let json: Value = serde_json::from_str(&report(&place, "json")).expect("JSON");
+    let found = &json["inversion"][0];
+    let ranked: Vec<&Value> = found["methods"].as_array().expect("methods").iter().collect();
+    assert_eq!(ranked.len(), 4, "without BP: {found}");
+    for agreement in found["agreements"].as_array().expect("agreements") {
+        assert_eq!(agreement["per_seed"].as_array().map(Vec::len), Some(2), "{agreement}");
+        let tau = agreement["tau"]["mean"].as_f64().expect("a mean");
+        assert!((-1.0..=1.0).contains(&tau), "{agreement}");
+    }
+    let verified = place.done("verify s");
+    assert!(verified.stdout.contains("Everything agrees"), "{}", verified.stdout);
 }

@@ -3,6 +3,7 @@
 mod claims;
 mod decisions;
 mod firings;
+mod inversion;
 mod ladder;
 mod learned_credit;
 mod sweep;
@@ -10,12 +11,14 @@ mod sweep;
 pub use claims::claims;
 pub use decisions::decisions;
 pub use firings::firings;
+pub use inversion::inversion;
 pub use ladder::ladder;
 pub use learned_credit::learned_credit;
 pub use sweep::sweep;
 
 use super::panel::Panel;
 use crate::study::claims::tested;
+use crate::study::inversion::inversions;
 use crate::study::ladder::ladders;
 use crate::study::results::StudyResult;
 use crate::study::timeline::timeline;
@@ -24,6 +27,7 @@ use crate::study::utility::utility;
 /// The panels that the study has something to say in.
 pub fn panels(study: &StudyResult) -> Vec<Panel> {
     let mut panels = vec![of_claims(study), learned_credit(study)];
+    panels.extend(inversion(&inversions(study)));
     panels.push(firings(&timeline(study)));
     // A strategy and a threshold are judged by what they tell apart.
     if study.runs.iter().filter(|run| run.audit.is_some()).count() > 1 {
@@ -69,7 +73,9 @@ mod tests {
         let study = claiming(bridges());
         let panels = panels(&study);
         assert!(panels.len() > 6 && panels[0].title == "Claims", "{}", panels.len());
-        assert!(panels[1].title.starts_with("Learned credit"), "{}", panels[1].title);
+        for title in ["Learned credit", "Ranking by cosine", "Kendall's τ-b, cosine"] {
+            assert!(panels.iter().any(|panel| panel.title.starts_with(title)), "{title}");
+        }
         let formats = [
             terminal::panels(&panels, false).join("\n"),
             unescaped(&markdown::write(&study, &panels)),
