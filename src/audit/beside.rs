@@ -1,9 +1,11 @@
-//! Runs beside a run: its frozen twin, and the ceiling that it is measured against.
+//! Runs beside a run: its frozen twin, the twins of its learned credit, and the ceiling that it is
+//! measured against.
 
 use crate::config::{Config, Method};
 use crate::files::{absolute, entries};
 use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A finished frozen run that matches `config` in the directories beside the run of `path`.
@@ -31,6 +33,24 @@ pub(super) fn find_ceiling(path: &Path, config: &Config) -> Result<Option<PathBu
     matching(path, config, rank)
 }
 
+/// The newest checkpoints of the finished auxiliary twins of `config` in the directories beside the run
+/// of `path`, each with what its auxiliary network learns; of several of a kind the first.
+///
+/// # Errors
+/// As [`find_twin`].
+pub(super) fn auxiliary_twins(
+    path: &Path,
+    config: &Config,
+) -> Result<BTreeMap<&'static str, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for (other, checkpoint) in finished(path)? {
+        if config.has_auxiliary_twin(&other) {
+            found.entry(other.auxiliary.word()).or_insert(checkpoint);
+        }
+    }
+    Ok(found)
+}
+
 /// The newest checkpoint of a finished run, in the directories beside the run of `path`, that shares
 /// seed, initialisation, data and length with `config`: the one for which `rank` has something, and
 /// the least.
@@ -39,17 +59,27 @@ fn matching(
     config: &Config,
     rank: impl Fn(&Config) -> Option<bool>,
 ) -> Result<Option<PathBuf>> {
+    let matches = |(other, checkpoint): (Config, PathBuf)| {
+        let rank = rank(&other)?;
+        (other.twin_key() == config.twin_key()).then_some((rank, checkpoint))
+    };
+    let found = finished(path)?.into_iter().filter_map(matches).min();
+    Ok(found.map(|(_, checkpoint)| checkpoint))
+}
+
+/// The finished runs in the directories beside the run of `path`, in the order of their names.
+fn finished(path: &Path) -> Result<Vec<(Config, PathBuf)>> {
     let run = absolute(path)?;
-    let Some(beside) = run_folder(&run).and_then(Path::parent) else { return Ok(None) };
+    let Some(beside) = run_folder(&run).and_then(Path::parent) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for dir in entries(beside)?.into_iter().map(RunDir::at) {
-        let Some(RunRecord { status, config: other, .. }) = dir.record()? else { continue };
-        let Some(rank) = rank(&other) else { continue };
-        if status == RunStatus::Finished && other.twin_key() == config.twin_key() {
-            found.push((rank, dir.checkpoint()));
+        let Some(RunRecord { status, config, .. }) = dir.record()? else { continue };
+        if status == RunStatus::Finished {
+            found.push((config, dir.checkpoint()));
         }
     }
-    Ok(found.into_iter().min().map(|(_, checkpoint)| checkpoint))
+    found.sort_by(|(_, a), (_, b)| a.cmp(b));
+    Ok(found)
 }
 
 /// The folder of the run whose checkpoint lies at `path`, be it the newest or one of `epochs/`.

@@ -5,6 +5,7 @@ mod beside;
 pub mod controls;
 pub mod double;
 mod harness;
+mod learned;
 pub mod rerun;
 mod traced;
 mod twin;
@@ -29,7 +30,7 @@ use crate::trace::{LayerTrace, Matrix};
 use crate::train::checkpoint::{Checkpoint, unpack};
 use crate::train::evaluate;
 use crate::train::run_dir::{EpochMetrics, RunDir, RunRecord};
-use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge};
+use crate::verdict::{Audit, Beside, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
 use beside::find_twin;
 use burn::module::Module;
@@ -95,6 +96,8 @@ impl Auditor {
             self.harness(path, &checkpoint, twin, record.as_ref(), &recorded, &measured)?;
         let Measured { trace, accuracy, controls, growth_of_force, .. } = measured;
         let frozen = frozen.map(|(baseline, _)| baseline);
+        let beside =
+            Beside { frozen, learned_credit: self.learned_credit(path, &checkpoint, accuracy)? };
         let thresholds = Thresholds {
             growth: config.threshold_growth,
             reference: config.threshold_reference,
@@ -109,7 +112,7 @@ impl Auditor {
         );
         evidence.checks.sort_by_key(|checked| checked.standing);
         let subject = subject(&checkpoint, record.as_ref());
-        Ok(judge(subject, evidence, &trace, Some(accuracy), frozen, &thresholds, controls))
+        Ok(judge(subject, evidence, &trace, Some(accuracy), beside, &thresholds, controls))
     }
 
     fn load(&self, path: &Path) -> Result<Checkpoint> {

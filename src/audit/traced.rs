@@ -17,7 +17,7 @@ use crate::shown;
 use crate::trace::file::{Format, Trace};
 use crate::trace::{LayerTrace, Matrix, TraceInfo};
 use crate::train::checkpoint::Checkpoint;
-use crate::verdict::{Audit, FrozenBaseline, Subject, Thresholds, judge, percent_fine};
+use crate::verdict::{Audit, Beside, FrozenBaseline, Subject, Thresholds, judge, percent_fine};
 use anyhow::Result;
 use std::path::Path;
 
@@ -49,8 +49,10 @@ impl Auditor {
         let controls = controls.then(|| controls_of(&trace, &evidence));
         let thresholds = Thresholds::default();
         let accuracy = trace.info.accuracy;
+        // What another program's rule learns is not known.
+        let beside = Beside { frozen, learned_credit: None };
         let mut audit =
-            judge(subject, evidence, &trace.layers, accuracy, frozen, &thresholds, controls);
+            judge(subject, evidence, &trace.layers, accuracy, beside, &thresholds, controls);
         audit.notes.extend(notes(&trace));
         Ok(audit)
     }

@@ -166,6 +166,7 @@ fn conclude(
     if !args.json {
         results::show(&audits, false, args.seeds)?;
     }
+    results::show_together(&study, args.json)?;
     let claims = tested(&study);
     results::show_claims(&study, &claims, args.json)?;
     report(&failures, args.json)?;

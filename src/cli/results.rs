@@ -7,6 +7,7 @@ use crate::report::format::{Look, verdict_tables};
 use crate::report::study_json::ClaimRecord;
 use crate::report::{csv, json, terminal, together};
 use crate::study::claims::Tested;
+use crate::study::inversion::{FEWEST, Inversion, inversions};
 use crate::study::results::StudyResult;
 use crate::verdict::{Audit, Decision};
 use anyhow::{Context, Result};
@@ -72,6 +73,23 @@ pub fn show(audits: &[Audit], as_json: bool, each_seed: bool) -> Result<()> {
         print_json(&(json::line(audit)? + "\n"))?;
     }
     Ok(())
+}
+
+/// Prints what the study's runs tell together of its methods: what learned credits gain over their twins,
+/// and the ranking by cosine where there is one; nothing as JSON, which the audits have.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn show_together(study: &StudyResult, as_json: bool) -> Result<()> {
+    let ranked = |found: &Inversion| found.methods.len() >= FEWEST;
+    let inversions: Vec<Inversion> = inversions(study).into_iter().filter(ranked).collect();
+    let mut panels = vec![together::learned_credit(study)];
+    panels.extend(together::inversion(&inversions));
+    panels.retain(|panel| !panel.rows.is_empty());
+    if as_json || panels.is_empty() {
+        return Ok(());
+    }
+    print(&format!("\n{}", terminal::panels(&panels, colour()).join("\n")))
 }
 
 /// Prints what became of the study's claims, as a table or a line of JSON for each.

@@ -37,6 +37,11 @@ impl Config {
         digest(&self.twin().identity(|key| key.role.is_science()))
     }
 
+    /// The same of two runs whose numbers differ by rounding alone.
+    pub(super) fn science(&self) -> String {
+        digest(&self.identity(|key| key.role.is_science()))
+    }
+
     /// The name of the run's directory, if nobody chose one:
     /// `<method>-<arch>-<dataset>-s<seed>-<hash>`.
     pub fn name(&self) -> String {

@@ -103,6 +103,30 @@ impl Config {
         Self { method: Method::Frozen, ..twin }
     }
 
+    /// Whether its credit comes from an auxiliary network, whatever that learns.
+    fn has_auxiliary(&self) -> bool {
+        self.method.rule().is_some_and(Base::has_auxiliary)
+    }
+
+    /// Whether its credit is learned: what its gains are due to, its auxiliary twins tell.
+    pub fn has_learned_credit(&self) -> bool {
+        self.has_auxiliary() && self.auxiliary == Auxiliary::Learned
+    }
+
+    /// Whether it is a control of a learned credit: its auxiliary network learns other targets, or none.
+    pub fn is_auxiliary_twin(&self) -> bool {
+        self.has_auxiliary() && !self.has_learned_credit()
+    }
+
+    /// Whether `other` is this run of a learned credit with other targets, and like it in all else that
+    /// shapes the numbers.
+    pub fn has_auxiliary_twin(&self, other: &Self) -> bool {
+        let twin = || Self { auxiliary: other.auxiliary, ..self.clone() };
+        self.has_learned_credit()
+            && other.is_auxiliary_twin()
+            && twin().science() == other.science()
+    }
+
     /// The keys that its numbers, or what is measured of it, depend on.
     pub fn keys_that_matter(&self) -> impl Iterator<Item = &'static Key> {
         KEYS.iter().filter(|key| key.matters(self))
@@ -150,6 +174,33 @@ mod tests {
         assert!(on_gpu.check().is_ok());
         let on_cpu = Config { device: "cpu".into(), ..tf32 };
         assert!(on_cpu.check().unwrap_err().to_string().starts_with("matmul_precision: tf32"));
+    }
+
+    #[test]
+    fn an_auxiliary_twin_differs_in_what_its_auxiliary_network_learns_alone() {
+        let published = Config::published(Arch::ResMlp, DatasetKind::Cifar10);
+        let bridge = Config { method: Method::StateBridge, penalty: 0.01, ..published.clone() };
+        let shuffled = Config { auxiliary: Auxiliary::Shuffled, ..bridge.clone() };
+        assert!(bridge.has_learned_credit() && !bridge.is_auxiliary_twin());
+        assert!(shuffled.is_auxiliary_twin() && !shuffled.has_learned_credit());
+        assert!(bridge.has_auxiliary_twin(&shuffled));
+        assert!(!shuffled.has_auxiliary_twin(&bridge) && !bridge.has_auxiliary_twin(&bridge));
+        // Where it was trained and what it is judged by make no other twin.
+        let elsewhere =
+            Config { backend: BackendName::Ndarray, threshold_growth: 9.0, ..shuffled.clone() };
+        assert!(bridge.has_auxiliary_twin(&elsewhere));
+        for other in [
+            Config { penalty: 0.0, ..shuffled.clone() },
+            Config { seed: 7, ..shuffled.clone() },
+            Config { method: Method::CreditBridge, ..shuffled.clone() },
+        ] {
+            assert!(!bridge.has_auxiliary_twin(&other), "{}", other.label());
+        }
+        // A rule without one has no twin, whatever the key says, nor has a baseline.
+        let dfa = Config { method: Method::Dfa, ..published };
+        let frozen = Config { method: Method::Frozen, base: Base::StateBridge, ..dfa.clone() };
+        assert!(!dfa.has_learned_credit() && !frozen.has_learned_credit());
+        assert!(!Config { auxiliary: Auxiliary::Random, ..dfa }.is_auxiliary_twin());
     }
 
     #[test]

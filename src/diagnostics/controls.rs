@@ -108,6 +108,14 @@ impl<T> Control<T> {
         }
     }
 
+    /// Why there is none; empty where there is.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Found(_) => "",
+            Self::Missing { not_evaluated } => not_evaluated,
+        }
+    }
+
     /// Why there is none.
     pub fn missing(why: impl Into<String>) -> Self {
         Self::Missing { not_evaluated: why.into() }

@@ -45,10 +45,8 @@ pub fn depth_utility(
     }
     let accuracy = accuracy.ok_or(Unmeasured::NoAccuracy)?;
     let frozen = frozen.ok_or(Unmeasured::NoFrozenTwin)?;
-    let points = (accuracy - frozen.accuracy) * 100.0;
     Ok(Measurement {
-        // 0.363 − 0.343 is not 0.02 in binary; a margin of exactly two points must not fire for it.
-        value: (points * 1e12).round() / 1e12,
+        value: points_over(accuracy, frozen.accuracy),
         detail: DepthUtility {
             frozen_accuracy: Some(Number(frozen.accuracy)),
             frozen_method: Some(frozen.method.clone()),
@@ -56,6 +54,13 @@ pub fn depth_utility(
             frozen_differs: frozen.differs.clone(),
         },
     })
+}
+
+/// Percentage points of one accuracy over another, both fractions.
+pub(super) fn points_over(accuracy: f64, baseline: f64) -> f64 {
+    let points = (accuracy - baseline) * 100.0;
+    // 0.363 − 0.343 is not 0.02 in binary; a margin of exactly two points must not fire for it.
+    (points * 1e12).round() / 1e12
 }
 
 #[cfg(test)]

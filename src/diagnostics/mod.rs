@@ -8,6 +8,7 @@
 //! | [`stability`] | (c): shared direction of that gradient across batches | no |
 //! | [`depth_utility`] | (d) D3: accuracy over a network with frozen blocks | yes |
 //! | [`cosine`] | agreement of credit and gradient, layer by layer | reported |
+//! | [`learned_credit`] | accuracy over twins whose auxiliary network learns something else | claims |
 //! | [`controls`] | what makes the others believable, one file each; the [`layered`] ones are added by one line | no |
 //!
 //! Nothing is skipped silently. What cannot be measured says why ([`Unmeasured`]); what exploded
@@ -23,6 +24,7 @@ pub mod descent;
 pub mod direct_null;
 pub mod growth;
 pub mod layered;
+pub mod learned_credit;
 pub mod nudging;
 pub mod null;
 pub mod perturbation;

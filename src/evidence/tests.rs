@@ -24,7 +24,7 @@ fn verdict(recording: &Healthy, evidence: Evidence) -> Audit {
         differs: Vec::new(),
     };
     let subject = Subject { method: said.method.clone(), ..Subject::default() };
-    judge(subject, evidence, trace, said.accuracy, Some(frozen), &Thresholds::default(), None)
+    judge(subject, evidence, trace, said.accuracy, frozen.into(), &Thresholds::default(), None)
 }
 
 /// Without evidence the verdict is the good one; with it, this check's contradiction in these words is

@@ -12,19 +12,20 @@
 //! | `cosine cosine_interpretable cosine_per_layer` | aggregate; whether the reference carries it; layers 0 … L joined by `;` |
 //! | `verdict` | `trustworthy`, `walked back`, `inconclusive`, `baseline` |
 //! | `claims` | of the study about the run's method and seed: `stands: …; walked back: …` |
+//! | `gain_over_shuffled gain_over_random gain_over_zero_target gain_over_untrained` | of a learned credit over its auxiliary twins, percentage points |
 //!
 //! A value that was not measured is an empty cell; one that is not finite is `nan`, `inf`, `-inf`.
 
 use crate::number::{Number, text};
 use crate::shown::cell;
-use crate::study::claims::{Tested, is_called, tested};
+use crate::study::claims::{Tested, is_about, tested};
 use crate::study::results::StudyResult;
 use crate::trace::LossReduction;
 use crate::verdict::Audit;
 use anyhow::Result;
 use std::io::Write;
 
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 32] = [
     "method",
     "label",
     "arch",
@@ -53,6 +54,10 @@ const COLUMNS: [&str; 28] = [
     "verdict",
     "schema",
     "claims",
+    "gain_over_shuffled",
+    "gain_over_random",
+    "gain_over_zero_target",
+    "gain_over_untrained",
 ];
 
 /// The header and a row for each audit.
@@ -66,8 +71,7 @@ pub fn write_study(study: &StudyResult, out: impl Write) -> Result<()> {
     let rows = study.runs.iter().filter_map(|run| {
         let seed = run.record.config.seed;
         let own = tested.iter().filter(|tested| {
-            is_called(&run.record.config, &tested.claim.method)
-                && tested.claim.seeds.contains(&seed)
+            is_about(&tested.claim, &run.record.config) && tested.claim.seeds.contains(&seed)
         });
         let words: Vec<String> =
             own.map(|tested| format!("{}: {}", tested.outcome, tested.claim.claim)).collect();
@@ -128,6 +132,10 @@ fn write_rows<'a>(rows: impl Iterator<Item = (&'a Audit, String)>, out: impl Wri
 fn row(audit: &Audit, claims: &str) -> [String; COLUMNS.len()] {
     let (run, d) = (&audit.run, &audit.diagnostics);
     let reference = &d.reference.detail;
+    let gain = |over: &str| {
+        let gains = audit.learned_credit.as_ref().and_then(|found| found.over.get(over)?.found());
+        number(gains.map(|twin| twin.gain))
+    };
     let per_layer: Vec<String> = audit.cosine.detail.per_layer.iter().map(|v| spell(*v)).collect();
     [
         cell(&run.method),
@@ -158,6 +166,10 @@ fn row(audit: &Audit, claims: &str) -> [String; COLUMNS.len()] {
         audit.verdict.to_string(),
         cell(&audit.schema),
         cell(claims),
+        gain("shuffled"),
+        gain("random"),
+        gain("zero-target"),
+        gain("untrained"),
     ]
 }
 
@@ -181,7 +193,7 @@ fn spell(value: Number) -> String {
 mod tests {
     use super::*;
     use crate::report::testing::{claiming, study};
-    use crate::verdict::testing::published;
+    use crate::verdict::testing::{Specimen, published};
     use std::collections::HashMap;
 
     fn rows(audits: &[Audit]) -> Vec<HashMap<String, String>> {
@@ -242,6 +254,22 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(text.lines().count(), 4);
         assert!(text.contains(",7,untested,,,,"), "{text}");
+    }
+
+    #[test]
+    fn a_learned_credit_has_its_gains_and_a_twin_that_is_missing_is_an_empty_cell() {
+        let run = Specimen {
+            accuracy: 0.4,
+            auxiliary_twins: Some(vec![("shuffled", 0.25), ("zero-target", 0.41)]),
+            ..published().remove(3)
+        };
+        let rows = rows(&[run.audit(), published()[2].audit()]);
+        let gains = |row: &HashMap<String, String>| {
+            ["shuffled", "random", "zero_target"]
+                .map(|twin| row[&format!("gain_over_{twin}")].clone())
+        };
+        assert_eq!(gains(&rows[0]), ["15", "", "-1"]);
+        assert_eq!(gains(&rows[1]), [""; 3]);
     }
 
     #[test]

@@ -8,11 +8,13 @@
 //! | training failed, diverged or was interrupted, or the run was not audited | error |
 //! | training goes on or has not begun | skipped |
 //!
-//! And one case a claim: walked back is a failure, untested skipped, post hoc an error.
+//! A run whose credit is learned has one more: the twin with shuffled targets does as well (failure), or
+//! there is none (skipped). And one case a claim: walked back is a failure, untested skipped, post hoc an error.
 
 use super::cases::{add_suite, case, error, failed, skipped};
 use super::content::{Content, standing, state};
 use crate::claims::Outcome;
+use crate::diagnostics::learned_credit::does_as_well;
 use crate::study::claims::{Tested, tested};
 use crate::study::results::{RunResult, StudyResult};
 use crate::verdict::{Audit, Finding, Status, plain, short};
@@ -78,7 +80,26 @@ fn cases(run: &RunResult, is_baseline: bool) -> Vec<TestCase> {
         };
         case(format!("{}: {name}", run.name), 0.0, status)
     });
-    std::iter::once(case(training(&run.name), seconds, trained)).chain(judged).collect()
+    let learned =
+        run.audit.as_ref().and_then(|audit| Some((audit, audit.learned_credit.as_ref()?)));
+    let learned = learned.map(|(audit, found)| {
+        let status = match found.decisive() {
+            Some(twin) if does_as_well(&[twin.gain.0]) => judge_learned(audit),
+            Some(_) => TestCaseStatus::success(),
+            None => skipped("not evaluated: no twin with shuffled targets"),
+        };
+        case(format!("{}: learned credit", run.name), 0.0, status)
+    });
+    std::iter::once(case(training(&run.name), seconds, trained))
+        .chain(judged)
+        .chain(learned)
+        .collect()
+}
+
+fn judge_learned(audit: &Audit) -> TestCaseStatus {
+    let said = audit.reasons.iter().find(|reason| reason.starts_with("Learned credit: "));
+    let message = said.cloned().unwrap_or_else(|| "A twin does as well.".into());
+    failed("no gain", message, audit.reasons.join("\n"))
 }
 
 type Judge = fn(&Audit) -> TestCaseStatus;
@@ -109,7 +130,7 @@ fn judge<D>(audit: &Audit, found: &Finding<D>, topic: &str, side: &str) -> TestC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::{claiming, empty, study, troubled};
+    use crate::report::testing::{bridges, claiming, empty, study, troubled};
     use roxmltree::{Document, Node};
 
     fn count(node: Node, name: &str) -> usize {
@@ -161,6 +182,25 @@ mod tests {
         {
             assert!(message.starts_with(head), "{message}");
         }
+    }
+
+    #[test]
+    fn a_learned_credit_is_a_case_that_fails_where_its_twin_does_as_well() {
+        let text = write(&bridges()).unwrap();
+        let document = Document::parse(&text).unwrap();
+        let counts = |name| {
+            let suite = suite(&document, name);
+            let cases = suite.descendants().filter(|n| {
+                n.attribute("name").is_some_and(|name| name.ends_with(": learned credit"))
+            });
+            cases.fold([0; 3], |[all, failed, skipped], case| {
+                [all + 1, failed + count(case, "failure"), skipped + count(case, "skipped")]
+            })
+        };
+        assert_eq!(counts("state-bridge"), [3, 0, 0]);
+        assert_eq!(counts("credit-bridge"), [3, 3, 0]);
+        assert_eq!(counts("credit-bridge λ=0.01"), [3, 0, 3]);
+        assert_eq!(counts("dfa"), [0; 3]);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use crate::config::Config;
 use crate::number::{Number, numbers};
 use crate::stats::{Interval, Summary};
 use crate::study::claims::{StudyClaims, Tested, tested};
+use crate::study::inversion::{Inversion, inversions};
 use crate::study::results::{RunResult, StudyResult};
 use crate::train::run_dir::{Divergence, EpochMetrics, Provenance, RunStatus};
-use crate::verdict::seeds::Pooled;
+use crate::verdict::seeds::{Pooled, PooledGain};
 use crate::verdict::{Audit, Decision, MethodSummary, Status, Thresholds};
 use anyhow::Result;
 use serde::Serialize;
@@ -28,6 +29,7 @@ pub fn write(study: &StudyResult) -> Result<String> {
         runs: study.runs.iter().map(Run::of).collect(),
         missing: &study.missing,
         methods: content.groups.iter().map(MethodOverSeeds::of).collect(),
+        inversion: inversions(study),
         claims: study.claims.as_ref().map(|claims| Claims::of(claims, study)),
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
@@ -41,6 +43,9 @@ struct Document<'a> {
     /// The directories of runs that were planned and not begun.
     missing: &'a [String],
     methods: Vec<MethodOverSeeds<'a>>,
+    /// One a condition; left out where no two methods can be ranked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inversion: Vec<Inversion>,
     /// Left out where the study makes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Claims<'a>>,
@@ -171,6 +176,37 @@ struct Pools<'a> {
     cosine_per_layer: &'a [Summary],
     interpretable: bool,
     thresholds: Thresholds,
+    /// One for each kind of auxiliary twin; left out where no credit is learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learned_credit: Option<Vec<Gain<'a>>>,
+}
+
+/// What a learned credit gains over its twins of one kind.
+#[derive(Serialize)]
+struct Gain<'a> {
+    /// What their auxiliary network learns.
+    over: &'a str,
+    twin_accuracy: Summary,
+    /// Percentage points, over the seeds that have the twin.
+    gain: Summary,
+    /// 95 %, of the mean.
+    interval: Option<Interval>,
+    does_as_well: bool,
+    /// Why some seed has none.
+    not_evaluated: Option<&'a str>,
+}
+
+impl<'a> From<&'a PooledGain> for Gain<'a> {
+    fn from(gain: &'a PooledGain) -> Self {
+        Self {
+            over: &gain.over,
+            twin_accuracy: gain.accuracy,
+            gain: gain.gain,
+            interval: gain.interval,
+            does_as_well: gain.does_as_well,
+            not_evaluated: gain.missing.as_deref(),
+        }
+    }
 }
 
 /// One diagnostic over seeds.
@@ -203,6 +239,10 @@ impl<'a> MethodOverSeeds<'a> {
             cosine_per_layer: &s.cosine_per_layer,
             interpretable: s.interpretable,
             thresholds: s.thresholds,
+            learned_credit: s
+                .learned_credit
+                .as_ref()
+                .map(|gains| gains.iter().map(Gain::from).collect()),
         };
         Self {
             name: &group.name,
@@ -229,7 +269,7 @@ impl From<Pooled> for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::{claiming, empty, study, troubled};
+    use crate::report::testing::{bridges, claiming, empty, study, troubled};
     use serde_json::{Value, json};
 
     fn value(study: &StudyResult) -> Value {
@@ -269,6 +309,40 @@ mod tests {
         assert_eq!(claims[0]["value"]["n"], 3);
         assert_eq!(claims[0]["per_seed"].as_array().unwrap().len(), 3);
         assert_eq!((&claims[2]["value"], &claims[2]["seeds"]), (&Value::Null, &json!([7])));
+    }
+
+    #[test]
+    fn a_learned_credit_has_its_gains_and_other_methods_have_none() {
+        let v = value(&bridges());
+        let of = |name: &str| {
+            let methods = v["methods"].as_array().unwrap();
+            methods.iter().find(|method| method["name"] == name).unwrap()["learned_credit"].clone()
+        };
+        assert_eq!(of("dfa"), Value::Null);
+        assert_eq!(of("state-bridge auxiliary=shuffled"), Value::Null);
+        let gains = of("state-bridge");
+        let over: Vec<_> = gains.as_array().unwrap().iter().map(|gain| &gain["over"]).collect();
+        assert_eq!(over, ["random", "shuffled"]);
+        assert_eq!((&gains[1]["gain"]["n"], &gains[1]["does_as_well"]), (&json!(3), &json!(false)));
+        assert_eq!((&gains[0]["gain"]["n"], &gains[0]["interval"]), (&json!(1), &Value::Null));
+        assert_eq!(of("credit-bridge")[0]["does_as_well"], true);
+    }
+
+    #[test]
+    fn the_ranking_by_cosine_stands_beside_that_by_function() {
+        let v = value(&bridges());
+        let found = &v["inversion"][0];
+        assert_eq!(found["condition"], "λ = 0");
+        assert_eq!(found["methods"][0]["method"], "credit-bridge");
+        let cosine = &found["methods"][0]["places"][0];
+        assert_eq!((&cosine["by"], &cosine["rank"]), (&json!("cosine"), &json!(1.0)));
+        assert_eq!(found["left_out"][0]["method"], "dfa");
+        let accuracy = &found["agreements"][3];
+        assert_eq!((&accuracy["by"], &accuracy["over"]), (&json!("accuracy"), &json!("trained")));
+        assert_eq!(accuracy["per_seed"].as_array().map(Vec::len), Some(3));
+        assert_eq!(accuracy["tau"]["n"], 3);
+        assert_eq!(v["inversion"][1]["agreements"][0]["order"], "not_evaluated");
+        assert_eq!(value(&empty()).get("inversion"), None);
     }
 
     #[test]

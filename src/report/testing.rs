@@ -3,13 +3,14 @@
 
 use crate::claims::Registered;
 use crate::claims::registered::ClaimsFile;
-use crate::config::{Arch, Base, Config, Method};
+use crate::config::{Arch, Auxiliary, Base, Config, Method};
 use crate::data::{DataProvenance, DatasetKind, Source};
 use crate::diagnostics::aggregation::{Aggregate, Aggregation};
 use crate::diagnostics::clamp::{Clamp, ClampLayer};
 use crate::diagnostics::common_mode::{CommonMode, CommonModeLayer};
 use crate::diagnostics::controls::{Control, Controls, Layered};
 use crate::diagnostics::descent::{Descent, DescentBlock};
+use crate::diagnostics::learned_credit::TwinGain;
 use crate::diagnostics::nudging::{Nudging, NudgingLayer};
 use crate::diagnostics::null::{NullCalibration, NullLayer};
 use crate::diagnostics::perturbation::{Perturbation, PerturbationLayer};
@@ -314,6 +315,49 @@ pub fn study() -> StudyResult {
         }
     }
     StudyResult { name: "resmlp-30".into(), runs, missing: Vec::new(), claims: None }
+}
+
+/// [`study`] with learned credits: State Bridge, far over its twins with shuffled targets, with one twin on
+/// random targets; Credit Bridge, no better than its twins, with the penalty without twins.
+pub fn bridges() -> StudyResult {
+    let specimen = |accuracy: f64, cosine: [f64; 5], twins: &[(&'static str, f64)]| Specimen {
+        cosine: cosine.to_vec(),
+        accuracy,
+        auxiliary_twins: (!twins.is_empty()).then(|| twins.to_vec()),
+        ..published().remove(3)
+    };
+    let (even, none) = ([0.52, 0.44, 0.37, 0.33, 0.26], [0.01; 5]);
+    let aligned = [0.70, 0.66, 0.68, 0.70, 0.71];
+    let kinds = [
+        (Method::StateBridge, Auxiliary::Learned, 0.0, specimen(0.45, even, &[("shuffled", 0.24)])),
+        (Method::StateBridge, Auxiliary::Shuffled, 0.0, specimen(0.24, none, &[])),
+        (
+            Method::CreditBridge,
+            Auxiliary::Learned,
+            0.0,
+            specimen(0.36, aligned, &[("shuffled", 0.37)]),
+        ),
+        (Method::CreditBridge, Auxiliary::Learned, 0.01, specimen(0.36, aligned, &[])),
+        (Method::CreditBridge, Auxiliary::Shuffled, 0.0, specimen(0.37, none, &[])),
+    ];
+    let mut study = study();
+    for (method, auxiliary, penalty, specimen) in kinds {
+        for seed in SEEDS {
+            let config = Config { auxiliary, ..config(method, penalty, seed) };
+            let mut run = run(&specimen, config.clone(), true);
+            let audit = run.audit.as_mut().expect("an audit");
+            if config.has_learned_credit() {
+                let found = audit.learned_credit.get_or_insert_default();
+                if method == Method::StateBridge && seed == SEEDS[0] {
+                    let twin = TwinGain::new(0.45, 0.30, "random-s42".into());
+                    found.over.insert("random".into(), Control::Found(twin));
+                }
+            }
+            run.audit = Some(audit.judged_again());
+            study.runs.push(run);
+        }
+    }
+    study
 }
 
 /// Without controls: a healthy run, one that failed, one interrupted, one running, one that

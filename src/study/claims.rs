@@ -1,11 +1,16 @@
 //! What became of a study's claims: each held against the runs that it names.
 //!
+//! A claim that rests on a learned credit does not stand where the twin whose auxiliary network learns
+//! shuffled targets does as well ([`twin`]).
+//!
 //! A claim is *untested*, and never stands, where a run that it names is missing or not judged, where
 //! its metric was not evaluated there, where the evidence contradicts itself, and where it was written
 //! or changed once the run had begun.
 
+mod twin;
+
 use super::results::{RunResult, StudyResult};
-use crate::claims::metric::null_band;
+use crate::claims::metric::{Metric, null_band};
 use crate::claims::threshold::{Side, Threshold};
 use crate::claims::{Across, Claim, Control, Outcome, Registered};
 use crate::config::Config;
@@ -67,7 +72,8 @@ pub fn misnamed(claims: &[Claim], runs: &[Config]) -> Option<String> {
 }
 
 fn of_method(claim: &Claim, key: &str, label: &str, runs: &[Config]) -> Option<String> {
-    let named: Vec<&Config> = runs.iter().filter(|config| is_called(config, label)).collect();
+    let named: Vec<&Config> =
+        runs.iter().filter(|config| is_called(claim, config, label)).collect();
     if named.is_empty() {
         let mut labels: Vec<String> = runs.iter().map(Config::label).collect();
         labels.sort();
@@ -98,10 +104,17 @@ fn of_method(claim: &Claim, key: &str, label: &str, runs: &[Config]) -> Option<S
     })
 }
 
-/// By its label, or the first word of it: what follows are the keys that are not the published ones.
-pub fn is_called(config: &Config, name: &str) -> bool {
+/// By its label, or the first word of it: what follows are the keys that are not the published ones. A
+/// twin of a learned credit, which a study implies, is called so in full alone, or chosen by its key.
+fn is_called(claim: &Claim, config: &Config, name: &str) -> bool {
     let label = config.label();
-    label == name || label.split(' ').next() == Some(name)
+    let in_brief = || !config.is_auxiliary_twin() || claim.only.contains_key("auxiliary");
+    label == name || (label.split(' ').next() == Some(name) && in_brief())
+}
+
+/// Whether the claim is about runs of this configuration, whatever the seed.
+pub fn is_about(claim: &Claim, config: &Config) -> bool {
+    is_called(claim, config, &claim.method) && chosen(&claim.only, config)
 }
 
 /// Whether the run has these values, as far as they matter to it.
@@ -120,6 +133,9 @@ fn of_one(claim: &Claim, study: &StudyResult, registered: &Registered) -> Tested
         Threshold::Verdict(decision) => of_verdicts(claim, decision, study),
         Threshold::Number { side, value } => of_numbers(claim, side, value, study),
     };
+    if tested.outcome == Outcome::Stands && twin::rests_on_learned_credit(claim) {
+        twin::hold(&mut tested, study);
+    }
     let labels = [
         Some(&claim.method),
         match &claim.control {
@@ -277,7 +293,7 @@ fn find<'a>(
 ) -> Option<&'a RunResult> {
     study.runs.iter().find(|run| {
         let config = &run.record.config;
-        is_called(config, label) && config.seed == seed && chosen(&claim.only, config)
+        is_called(claim, config, label) && config.seed == seed && chosen(&claim.only, config)
     })
 }
 
@@ -290,6 +306,16 @@ fn audit<'a>(
 ) -> Result<&'a Audit, String> {
     let run = find(claim, label, seed, study)
         .ok_or_else(|| format!("there is no run of {label} with seed {seed}"))?;
+    audit_of(run, label, seed, claim.metric)
+}
+
+/// The audit of a run, which is called `label` here.
+fn audit_of<'a>(
+    run: &'a RunResult,
+    label: &str,
+    seed: u64,
+    metric: Metric,
+) -> Result<&'a Audit, String> {
     let state = match run.record.status {
         RunStatus::Failed => "failed",
         RunStatus::Interrupted => "was interrupted",
@@ -298,7 +324,7 @@ fn audit<'a>(
     };
     let audit =
         run.audit.as_ref().ok_or_else(|| format!("the run of {label} with seed {seed} {state}"))?;
-    match claim.metric.doubt(&audit.evidence) {
+    match metric.doubt(&audit.evidence) {
         Some(doubt) => Err(format!("{label}, seed {seed}: {doubt}")),
         None => Ok(audit),
     }

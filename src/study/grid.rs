@@ -1,9 +1,11 @@
-//! A study file: keys that all runs share, a grid of the others, and the frozen twins that they
-//! imply.
+//! A study file: keys that all runs share, a grid of the others, and the twins that they imply: the
+//! frozen twin of each run, and of each learned credit those whose auxiliary network learns something
+//! else.
 //!
 //! ```toml
 //! name = "demonstration"
 //! claims = "claims.toml"       # beside this file, optional: see `claims`
+//! auxiliary_twins = ["shuffled", "random", "zero-target"]      # optional: see `AUXILIARY_TWINS`
 //! [base]                       # any configuration keys
 //! dataset = "synthetic"
 //! [[grid]]                     # each key a list; the runs are their product; more grids may follow
@@ -15,7 +17,9 @@ use super::claims::misnamed;
 use crate::backend;
 use crate::claims;
 use crate::claims::registered::ClaimsFile;
-use crate::config::{Config, Layer, Method, refuse_idle_keys, resolve, without_idle_keys};
+use crate::config::{
+    Auxiliary, Config, Layer, Method, refuse_idle_keys, resolve, without_idle_keys,
+};
 use crate::failure::usage;
 use crate::files::read_text;
 use crate::shown;
@@ -25,6 +29,12 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+
+/// What the auxiliary networks of the twins learn that a learned credit has unless the study says
+/// otherwise (`auxiliary_twins`): any network that learns beside the trained one and knows the depth
+/// gains something, so that a gain is a learned credit's only over these (protocol §14).
+pub const AUXILIARY_TWINS: [Auxiliary; 3] =
+    [Auxiliary::Shuffled, Auxiliary::Random, Auxiliary::ZeroTarget];
 
 /// A list of runs.
 #[derive(Clone, Debug)]
@@ -42,6 +52,7 @@ pub struct Study {
 struct File {
     name: String,
     claims: Option<PathBuf>,
+    auxiliary_twins: Option<Vec<Auxiliary>>,
     #[serde(default)]
     base: Table,
     #[serde(default)]
@@ -117,6 +128,7 @@ impl Study {
             }
         }
         refuse_keys_for_nothing(source, &file, &asked)?;
+        add_auxiliary_twins(source, file.auxiliary_twins.as_deref(), &mut runs)?;
         add_twins(&mut runs);
         Ok(Self { name: file.name, text: text.into(), runs, claims: None })
     }
@@ -172,6 +184,32 @@ fn points(source: &str, base: &Table, grid: &Table) -> Result<Vec<Table>> {
     Ok(points)
 }
 
+/// Adds the twins of every learned credit that the grid does not have.
+fn add_auxiliary_twins(
+    source: &str,
+    named: Option<&[Auxiliary]>,
+    runs: &mut Vec<Config>,
+) -> Result<()> {
+    let refused = |problem: &str| Err(usage(format!("{source}: auxiliary_twins: {problem}")));
+    if named.is_some_and(|named| named.contains(&Auxiliary::Learned)) {
+        return refused("a network that learns its own targets is no twin: leave \"learned\" out");
+    }
+    let learned: Vec<Config> = runs.iter().filter(|c| c.has_learned_credit()).cloned().collect();
+    if named.is_some_and(|named| !named.is_empty()) && learned.is_empty() {
+        return refused("no run of the study learns its credit: leave it out");
+    }
+    let mut known: HashSet<String> = runs.iter().map(Config::hash).collect();
+    for run in learned {
+        for &auxiliary in named.unwrap_or(&AUXILIARY_TWINS) {
+            let twin = Config { auxiliary, ..run.clone() };
+            if known.insert(twin.hash()) {
+                runs.push(twin);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn add_twins(runs: &mut Vec<Config>) {
     let frozen = runs.iter().filter(|config| config.method == Method::Frozen);
     let mut twins: HashSet<String> = frozen.map(Config::twin_key).collect();
@@ -213,6 +251,53 @@ mod tests {
         for run in study.runs.iter().filter(|c| !c.is_baseline()) {
             assert_eq!(run.twin().twin_key(), run.twin_key());
         }
+    }
+
+    #[test]
+    fn a_learned_credit_implies_its_auxiliary_twins_once_and_the_study_chooses_them() {
+        let labels = |head: &str, methods: &str| -> Result<Vec<String>, String> {
+            let text = format!("name='x'\n{head}\n[[grid]]\nmethod=[{methods}]");
+            let study = Study::parse("x.toml", &text, &Layer::new("over"));
+            let study = study.map_err(|error| error.to_string())?;
+            Ok(study.runs.iter().map(Config::label).collect())
+        };
+        let implied = [
+            "dfa",
+            "state-bridge",
+            "state-bridge auxiliary=shuffled",
+            "state-bridge auxiliary=random",
+            "state-bridge auxiliary=zero-target",
+            "frozen(dfa)",
+        ];
+        assert_eq!(labels("", "'dfa', 'state-bridge'").unwrap(), implied);
+        let one = labels("auxiliary_twins=['shuffled']", "'credit-bridge'").unwrap();
+        assert_eq!(one, ["credit-bridge", "credit-bridge auxiliary=shuffled", "frozen(dfa)"]);
+        let none = labels("auxiliary_twins=[]", "'dfa', 'credit-bridge'").unwrap();
+        assert_eq!(none, ["dfa", "credit-bridge", "frozen(dfa)"]);
+        // What the grid names is not added again, and twins have none.
+        let grid = "'state-bridge']\nauxiliary=['random', 'untrained'";
+        let named = labels("", grid).unwrap();
+        assert_eq!(named.len(), 3, "{named:?}");
+        let both = labels("", "'state-bridge']\nauxiliary=['learned', 'shuffled'").unwrap();
+        assert_eq!(both.len(), 5, "{both:?}");
+        // Rules without an auxiliary network imply none.
+        assert_eq!(labels("", "'ep', 'fa'").unwrap(), ["ep displacement", "fa", "frozen(dfa)"]);
+    }
+
+    #[test]
+    fn twins_for_nothing_and_twins_that_are_none_are_refused() {
+        let error = |twins: &str, method: &str| {
+            let text =
+                format!("name='x'\nauxiliary_twins=[{twins}]\n[[grid]]\nmethod=['{method}']");
+            Study::parse("x.toml", &text, &Layer::new("over")).unwrap_err().to_string()
+        };
+        assert_eq!(
+            error("'shuffled'", "dfa"),
+            "x.toml: auxiliary_twins: no run of the study learns its credit: leave it out"
+        );
+        assert!(error("'learned'", "state-bridge").contains("auxiliary_twins: a network that"));
+        let unknown = error("'shufled'", "state-bridge");
+        assert!(unknown.contains("shufled") && unknown.contains("`shuffled`"), "{unknown}");
     }
 
     #[test]

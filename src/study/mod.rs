@@ -7,6 +7,7 @@ mod consistency;
 mod directory;
 mod estimate;
 mod grid;
+pub mod inversion;
 pub mod ladder;
 mod listing;
 pub mod methods;

@@ -11,8 +11,8 @@ use crate::stats::mean;
 
 impl Audit {
     /// The same measurements with everything that follows from them: growth from the hidden norms, the
-    /// reference from its layers, depth utility from both accuracies, the aggregate cosine, each status,
-    /// the verdict and the reasons. What stands alone, such as a control, stays.
+    /// reference from its layers, depth utility and what a learned credit gains from both accuracies, the
+    /// aggregate cosine, each status, the verdict and the reasons. What stands alone, such as a control, stays.
     pub fn judged_again(&self) -> Self {
         let mut again = self.clone();
         let (evidence, used) = (&self.evidence, self.thresholds.used());
@@ -45,6 +45,11 @@ impl Audit {
         let margin = margin.ok().map(|found| found.value);
         let part = Part::DepthUtility;
         found.depth_utility.settle(margin, used.depth_utility, fires_below, evidence, part);
+
+        again.learned_credit = self
+            .learned_credit
+            .as_ref()
+            .map(|found| found.of_accuracy(accuracy.unwrap_or(f64::NAN)));
 
         let positions: Vec<f64> =
             self.cosine.detail.block_positions().iter().map(|v| v.0).collect();
@@ -120,6 +125,13 @@ mod tests {
         assert!(found.diagnostics.growth.value > Some(Number(50.0)));
         let found = changed(|a| a.cosine.detail.per_layer[0] = Number(0.9));
         assert_ne!(found.cosine.aggregate, audit.cosine.aggregate);
+        let learned =
+            Specimen { auxiliary_twins: Some(vec![("shuffled", 0.25)]), ..published().remove(3) };
+        let mut learned = learned.audit();
+        assert_eq!(line(&learned.judged_again()), line(&learned));
+        learned.accuracy = Some(Number(0.5));
+        let gain = learned.judged_again().learned_credit.unwrap().decisive().unwrap().gain;
+        assert_eq!(gain, Number(25.0));
         let found = changed(|a| a.accuracy = Some(Number(0.99)));
         assert_eq!(found.diagnostics.depth_utility.status, Status::Passed);
         changed(|a| a.reasons[0] = a.reasons[0].replace('1', "2"));

@@ -3,7 +3,9 @@
 use super::reasons::exact_credit;
 use super::{Audit, CalibratedThreshold, Status};
 use crate::diagnostics::clamp::ClampLayer;
+use crate::diagnostics::controls::Control;
 use crate::diagnostics::cosine::Cosine;
+use crate::diagnostics::learned_credit::DECIDES;
 use crate::diagnostics::reference::CALIBRATED_BATCH;
 use crate::words::{list, percent, plain, short, signed};
 
@@ -12,6 +14,7 @@ pub(super) fn caveats(audit: &Audit) -> Vec<String> {
         [imported(audit), unmatched(audit), batch_size(audit), uneven(audit), few_batches(audit)]
             .into_iter()
             .flatten()
+            .chain(without_twin(audit))
             .collect();
     notes.extend(audit.evidence.checks.iter().flat_map(|checked| checked.remarks.clone()));
     notes.extend(
@@ -53,6 +56,18 @@ fn unmatched(audit: &Audit) -> Option<String> {
             found.frozen_differs.join(", ")
         )
     })
+}
+
+/// What a learned credit gains needs the twin that decides.
+fn without_twin(audit: &Audit) -> Option<String> {
+    let found = audit.learned_credit.as_ref()?;
+    let why = match found.over.get(DECIDES) {
+        Some(Control::Found(_)) => return None,
+        Some(Control::Missing { not_evaluated }) => not_evaluated.trim_end_matches('.').to_owned(),
+        None => "no finished run with the key auxiliary = \"shuffled\" and all else alike lies beside it"
+            .into(),
+    };
+    Some(format!("Learned credit: not held against its twin with shuffled targets: {why}."))
 }
 
 fn batch_size(audit: &Audit) -> Option<String> {

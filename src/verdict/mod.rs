@@ -27,6 +27,7 @@ use crate::diagnostics::controls::Controls;
 use crate::diagnostics::cosine::Cosine;
 use crate::diagnostics::depth_utility::DepthUtility;
 use crate::diagnostics::growth::Growth;
+use crate::diagnostics::learned_credit::LearnedCredit;
 use crate::diagnostics::reference::Reference;
 use crate::diagnostics::stability::{MIN_BATCHES, Stability};
 use crate::diagnostics::{self, Measured, Unmeasured};
@@ -195,9 +196,26 @@ pub struct Audit {
     pub evidence: Evidence,
     pub evaluation: Evaluation,
     pub thresholds: Calibrations,
+    /// Of a run whose credit is learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned_credit: Option<LearnedCredit>,
     /// `diagnose --controls` and studies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controls: Option<Controls>,
+}
+
+/// The runs that the judged one is held against.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beside {
+    pub frozen: Option<FrozenBaseline>,
+    /// Of a run whose credit is learned: what it gains over its auxiliary twins.
+    pub learned_credit: Option<LearnedCredit>,
+}
+
+impl From<FrozenBaseline> for Beside {
+    fn from(frozen: FrozenBaseline) -> Self {
+        Self { frozen: Some(frozen), learned_credit: None }
+    }
 }
 
 /// Audits one run. Never fails: what the trace lacks is not evaluated, and says so.
@@ -206,10 +224,11 @@ pub fn judge(
     evidence: Evidence,
     trace: &LayerTrace,
     accuracy: Option<f64>,
-    frozen: Option<FrozenBaseline>,
+    beside: Beside,
     thresholds: &Thresholds,
     controls: Option<Controls>,
 ) -> Audit {
+    let Beside { frozen, learned_credit } = beside;
     let mut notes = Notes::default();
     let growth = notes.on("Growth", diagnostics::growth::growth(trace));
     let reference =
@@ -256,6 +275,7 @@ pub fn judge(
         evidence,
         evaluation: Evaluation::of(trace),
         thresholds: thresholds.calibrated(),
+        learned_credit,
         controls,
     };
     audit.reasons = reasons::reasons(&audit);

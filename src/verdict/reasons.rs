@@ -9,6 +9,7 @@ use super::{Audit, CosineFinding, Decision, Status};
 use crate::diagnostics::aggregation::{Aggregation, Concentration};
 use crate::diagnostics::controls::Control;
 use crate::diagnostics::cosine::Cosine;
+use crate::diagnostics::learned_credit::{TwinGain, does_as_well};
 use crate::diagnostics::null::NullCalibration;
 use crate::diagnostics::shadow::{Resolution, Shadow, ShadowLayer};
 use crate::evidence::{Standing, proof};
@@ -24,6 +25,7 @@ pub(super) fn reasons(audit: &Audit) -> Vec<String> {
         reference(audit),
         shadow(audit),
         depth_utility(audit),
+        learned_credit(audit),
         none_fired(audit),
         stability(audit),
         mode_two(audit),
@@ -150,6 +152,56 @@ fn depth_utility(audit: &Audit) -> Option<String> {
         percent_fine(frozen),
         plain(asked)
     ))
+}
+
+/// What the learned credit gains over the twins whose auxiliary network learns something else. The
+/// published rule knows no such twin and stays the verdict.
+fn learned_credit(audit: &Audit) -> Option<String> {
+    let found = audit.learned_credit.as_ref()?;
+    let gains: Vec<(&str, &TwinGain)> = found
+        .over
+        .iter()
+        .filter_map(|(name, control)| Some((name.as_str(), control.found()?)))
+        .collect();
+    let said = |(name, twin): &(&str, &TwinGain)| {
+        let points = twin.gain.0;
+        let side = match points {
+            p if !p.is_finite() => short(p),
+            p if p < 0.0 => format!("{} points under", short(-p)),
+            p => format!("{} points over", short(p)),
+        };
+        format!("{side} {} ({})", twin_of(name), percent_fine(twin.accuracy.0))
+    };
+    let decisive = found.decisive();
+    let end = match decisive {
+        None if gains.is_empty() => {
+            return Some(
+                "Learned credit: what it gains over an auxiliary network that learns something else is \
+                 not evaluated."
+                    .into(),
+            );
+        }
+        None => ". The twin with shuffled targets, which decides, is missing.",
+        Some(twin) if does_as_well(&[twin.gain.0]) => {
+            ". With shuffled targets the auxiliary network does as well: no gain is the learned credit's."
+        }
+        Some(_) => ".",
+    };
+    let gains: Vec<String> = gains.iter().map(said).collect();
+    Some(format!(
+        "Learned credit: accuracy {} is {}{end}",
+        audit.accuracy.map_or("unknown".into(), |accuracy| percent_fine(accuracy.0)),
+        list(&gains)
+    ))
+}
+
+/// `the twin with shuffled targets`
+fn twin_of(auxiliary: &str) -> String {
+    match auxiliary {
+        "untrained" => "the twin whose auxiliary network stays untrained".into(),
+        "zero-target" => "the twin with targets of zero".into(),
+        targets => format!("the twin with {targets} targets"),
+    }
 }
 
 /// Why a verdict is not "walked back".

@@ -4,8 +4,11 @@
 //! published rule stays the verdict.
 
 use super::{Audit, Decision, Finding, Status, Thresholds, fires_below};
+use crate::diagnostics::controls::Control;
+use crate::diagnostics::learned_credit::{LearnedCredit, TwinGain, does_as_well};
 use crate::stats::{Interval, Summary, interval_95, mean};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What runs share that are seeds of one method.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +47,8 @@ pub struct MethodSummary {
     pub cosine_per_layer: Vec<Summary>,
     /// Whether the reference lets the cosines be read.
     pub interpretable: bool,
+    /// What a learned credit gains over its auxiliary twins, one each; `None` where nothing is learned.
+    pub learned_credit: Option<Vec<PooledGain>>,
     pub verdict: Decision,
     /// Those of the first run.
     pub thresholds: Thresholds,
@@ -61,6 +66,23 @@ pub struct Pooled {
     /// The seeds disagree; for depth utility, the interval of the differences reaches across the
     /// threshold. Never of a single seed, which can tell neither.
     pub fragile: bool,
+}
+
+/// What a learned credit gains over its twins of one kind, on the seeds that have one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PooledGain {
+    /// What the auxiliary network of the twins learns.
+    pub over: String,
+    /// Of the twins, a fraction.
+    pub accuracy: Summary,
+    /// Paired differences, percentage points.
+    pub gain: Summary,
+    /// 95 % interval of the mean difference; `None` for fewer than two.
+    pub interval: Option<Interval>,
+    /// Whether other seeds might well leave nothing of the gain.
+    pub does_as_well: bool,
+    /// Why some seed has none.
+    pub missing: Option<String>,
 }
 
 /// One summary for each method, in the order of first appearance.
@@ -142,6 +164,7 @@ pub(crate) fn pool(setting: MethodSetting, runs: &[&Audit]) -> MethodSummary {
             .map(|l| Summary::of(&collect(runs, |a| a.cosine.detail.per_layer.get(l).map(|v| v.0))))
             .collect(),
         interpretable: reference.status == Status::Passed,
+        learned_credit: gains(runs),
         stability: majority(runs, |a| observed(&a.diagnostics.stability)),
         growth,
         reference,
@@ -154,6 +177,36 @@ pub(crate) fn pool(setting: MethodSetting, runs: &[&Audit]) -> MethodSummary {
 
 fn collect(runs: &[&Audit], value: impl Fn(&Audit) -> Option<f64>) -> Vec<f64> {
     runs.iter().filter_map(|a| value(a)).collect()
+}
+
+/// One for each kind of twin that some seed has.
+fn gains(runs: &[&Audit]) -> Option<Vec<PooledGain>> {
+    let learned: Vec<&LearnedCredit> =
+        runs.iter().filter_map(|audit| audit.learned_credit.as_ref()).collect();
+    if learned.is_empty() {
+        return None;
+    }
+    let names: BTreeSet<&String> = learned.iter().flat_map(|found| found.over.keys()).collect();
+    let of = |name: &String| {
+        let found = || learned.iter().map(|learned| learned.over.get(name));
+        let twins: Vec<&TwinGain> = found().flatten().filter_map(Control::found).collect();
+        let gains: Vec<f64> = twins.iter().map(|twin| twin.gain.0).collect();
+        let accuracies: Vec<f64> = twins.iter().map(|twin| twin.accuracy.0).collect();
+        let missing = found().find_map(|control| match control {
+            Some(Control::Found(_)) => None,
+            Some(Control::Missing { not_evaluated }) => Some(not_evaluated.clone()),
+            None => Some("a seed has no such twin".into()),
+        });
+        PooledGain {
+            over: name.clone(),
+            accuracy: Summary::of(&accuracies),
+            gain: Summary::of(&gains),
+            interval: interval_95(&gains),
+            does_as_well: does_as_well(&gains),
+            missing,
+        }
+    };
+    Some(names.into_iter().map(of).collect())
 }
 
 fn some_summary(values: &[f64]) -> Option<Summary> {
@@ -278,6 +331,36 @@ mod tests {
         assert_eq!(seeds([60.0, 70.0, 1.0]), [(2, Status::Fired, true); 2]);
         assert_eq!(seeds([60.0, 70.0, 80.0]), [(3, Status::Fired, false); 2]);
         assert_eq!(seeds([1.0, 2.0, 3.0]), [(0, Status::Passed, false); 2]);
+    }
+
+    #[test]
+    fn gains_of_a_learned_credit_are_paired_by_seed_and_a_seed_without_its_twin_is_told() {
+        let seed = |(seed, twins): (usize, &Vec<(&'static str, f64)>)| {
+            let run = published().remove(3);
+            let auxiliary_twins = Some(twins.clone());
+            Specimen { seed: seed as u64, accuracy: 0.40, auxiliary_twins, ..run }.audit()
+        };
+        let pooled = |twins: &[Vec<(&'static str, f64)>]| {
+            let audits: Vec<Audit> = twins.iter().enumerate().map(seed).collect();
+            summarise(&audits).remove(0).learned_credit
+        };
+        let clear = pooled(&[
+            vec![("shuffled", 0.38), ("random", 0.41)],
+            vec![("shuffled", 0.37)],
+            vec![("shuffled", 0.36), ("random", 0.39)],
+        ]);
+        let [random, shuffled] = <[PooledGain; 2]>::try_from(clear.unwrap()).unwrap();
+        // 2, 3 and 4 points: 3 ± 1, and 3 ± 2.484138.
+        assert_eq!((shuffled.over.as_str(), shuffled.gain.n), ("shuffled", 3));
+        assert!((shuffled.gain.mean - 3.0).abs() < 1e-9);
+        assert!((shuffled.gain.std.unwrap() - 1.0).abs() < 1e-9);
+        assert!((shuffled.interval.unwrap().low - 0.515862).abs() < 1e-5);
+        assert!(!shuffled.does_as_well && shuffled.missing.is_none());
+        // −1 and 1.
+        assert_eq!((random.gain.n, random.does_as_well), (2, true));
+        assert_eq!(random.missing.as_deref(), Some("a seed has no such twin"));
+        assert_eq!(pooled(&[vec![]]), Some(Vec::new()));
+        assert_eq!(with_margins(&[1.0]).learned_credit, None);
     }
 
     #[test]

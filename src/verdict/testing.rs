@@ -1,6 +1,8 @@
 //! Audits of made-up networks whose norms and cosines are chosen.
 
-use super::{Audit, FrozenBaseline, Subject, Thresholds, judge};
+use super::{Audit, Beside, FrozenBaseline, Subject, Thresholds, judge};
+use crate::diagnostics::controls::Control;
+use crate::diagnostics::learned_credit::{LearnedCredit, TwinGain};
 use crate::evidence::Evidence;
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 
@@ -11,6 +13,8 @@ pub struct Specimen {
     pub seed: u64,
     pub accuracy: f64,
     pub frozen: Option<f64>,
+    /// Accuracies of the auxiliary twins, of a run whose credit is learned.
+    pub auxiliary_twins: Option<Vec<(&'static str, f64)>>,
     /// ‖h_l‖ of every sample, L + 1 values.
     pub hidden: Vec<f32>,
     /// ‖g_l‖ of every sample.
@@ -30,6 +34,7 @@ impl Specimen {
             seed: 42,
             accuracy,
             frozen: Some(0.344),
+            auxiliary_twins: None,
             hidden: hidden.to_vec(),
             gradient: gradient.to_vec(),
             cosine: vec![1.0; hidden.len()],
@@ -103,13 +108,22 @@ impl Specimen {
             source: "frozen-s42".into(),
             differs: Vec::new(),
         });
+        let twin = |(name, accuracy): &(&str, f64)| {
+            let gain = TwinGain::new(self.accuracy, *accuracy, format!("{name}-s42"));
+            ((*name).to_owned(), Control::Found(gain))
+        };
+        let learned_credit = self
+            .auxiliary_twins
+            .as_ref()
+            .map(|twins| LearnedCredit { over: twins.iter().map(twin).collect() });
+        let beside = Beside { frozen, learned_credit };
         let (trace, thresholds) = (self.trace(), Thresholds::default());
         judge(
             self.subject(),
             Evidence::default(),
             &trace,
             Some(self.accuracy),
-            frozen,
+            beside,
             &thresholds,
             None,
         )

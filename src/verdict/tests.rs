@@ -117,7 +117,7 @@ fn stability_never_decides_and_needs_eight_batches() {
             Evidence::default(),
             &trace,
             Some(0.5),
-            Some(frozen),
+            frozen.into(),
             &Thresholds::default(),
             None,
         )
@@ -201,8 +201,9 @@ fn a_floor_that_only_fires_for_the_batch_size_says_so() {
 fn a_threshold_of_ones_own_is_compared_with_its_calibration() {
     let own = Thresholds { growth: 5.0, reference: 1e-6, ..Thresholds::default() };
     let run = specimen("BP");
+    let beside = Beside::default();
     let audit =
-        judge(run.subject(), Evidence::default(), &run.trace(), Some(0.58), None, &own, None);
+        judge(run.subject(), Evidence::default(), &run.trace(), Some(0.58), beside, &own, None);
     let text = audit.notes.join("\n");
     assert!(text.contains("growth threshold is 5 instead of the published 50 (outside"), "{text}");
     assert!(text.contains("reference threshold is 1e-6 instead of the published 1e-7 (inside"));
@@ -218,7 +219,7 @@ fn an_empty_or_malformed_trace_is_inconclusive_and_does_not_panic() {
             Evidence::default(),
             &bad,
             Some(0.5),
-            None,
+            Beside::default(),
             &Thresholds::default(),
             None,
         );
@@ -273,4 +274,38 @@ fn a_seed_without_a_twin_keeps_the_method_from_passing() {
     assert_eq!(found[0].verdict, Decision::Inconclusive);
     assert_eq!(found[0].seeds, [Some(42), Some(123)]);
     assert_eq!(found[1].verdict, Decision::Trustworthy);
+}
+
+#[test]
+fn a_learned_credit_tells_what_it_gains_over_its_twins_and_which_one_is_missing() {
+    let with = |twins: &[(&'static str, f64)]| {
+        let run = specimen("DFA λ=1e-2");
+        Specimen { accuracy: 0.40, auxiliary_twins: Some(twins.to_vec()), ..run }.audit()
+    };
+    let told = |audit: &Audit| {
+        let mut found = audit.reasons.iter().filter(|r| r.starts_with("Learned credit: "));
+        let said = found.next().cloned().unwrap_or_default();
+        assert!(found.next().is_none());
+        said
+    };
+    let gains = with(&[("random", 0.41), ("shuffled", 0.25)]);
+    assert_eq!(
+        told(&gains),
+        "Learned credit: accuracy 40.00% is 1.00 points under the twin with random targets (41.00%) and \
+         15.0 points over the twin with shuffled targets (25.00%)."
+    );
+    assert!(gains.notes.iter().all(|note| !note.contains("Learned credit")), "{:?}", gains.notes);
+    let as_well = with(&[("shuffled", 0.40)]);
+    assert!(told(&as_well).contains("does as well: no gain is the learned credit's"));
+    // The published rule decides as before.
+    assert_eq!(as_well.verdict, gains.verdict);
+    let missing = with(&[("untrained", 0.25)]);
+    assert!(told(&missing).ends_with("which decides, is missing."), "{}", told(&missing));
+    let alone = with(&[]);
+    assert!(told(&alone).ends_with("is not evaluated."), "{}", told(&alone));
+    for audit in [missing, alone] {
+        let note = audit.notes.iter().find(|note| note.starts_with("Learned credit: ")).unwrap();
+        assert!(note.contains("auxiliary = \"shuffled\""), "{note}");
+    }
+    assert_eq!(told(&specimen("DFA").audit()), "");
 }

@@ -93,11 +93,17 @@ fn twin(audit: &Audit, judged: &Path) -> Result<Option<PathBuf>> {
 
 fn first(printed: &Audit, recomputed: &Audit, near: Nearness) -> Result<Option<Place>> {
     let mut values = [value(printed)?, value(recomputed)?];
-    // Where the twin lay is no number, and studies are moved.
+    // Where the twins lay is no number, and studies are moved.
     for value in &mut values {
         let found = value.get_mut("diagnostics").and_then(|d| d.get_mut("depth_utility"));
         if let Some(found) = found.and_then(Value::as_object_mut) {
             Map::remove(found, "frozen_source");
+        }
+        let twins = value.get_mut("learned_credit").and_then(Value::as_object_mut);
+        for twin in twins.into_iter().flat_map(|twins| twins.values_mut()) {
+            if let Some(twin) = twin.as_object_mut() {
+                twin.remove("source");
+            }
         }
     }
     let [printed, recomputed] = values;

@@ -58,6 +58,18 @@ impl Place {
 
     /// Starts the program, waits until a run under `folder` has recorded an epoch and sends `signal`.
     pub fn stop_after_an_epoch(&self, folder: &str, signal: &str, line: &str) -> Outcome {
+        // Somewhere in the second epoch.
+        self.stop_behind_an_epoch(folder, signal, line, Duration::from_millis(30))
+    }
+
+    /// As [`Place::stop_after_an_epoch`], so long after it.
+    pub fn stop_behind_an_epoch(
+        &self,
+        folder: &str,
+        signal: &str,
+        line: &str,
+        behind: Duration,
+    ) -> Outcome {
         let words: Vec<_> = line.split_whitespace().collect();
         let mut command = self.command(&words);
         let child =
@@ -67,8 +79,7 @@ impl Place {
             assert!(start.elapsed() < Duration::from_secs(60), "no epoch was recorded");
             std::thread::sleep(Duration::from_millis(5));
         }
-        // Somewhere in the second epoch.
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(behind);
         let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "it ended before the signal");
         Outcome::of(child.wait_with_output().expect("it ends"))

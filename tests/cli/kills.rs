@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-const TRAIN: &str = "train --config small.toml --method dfa --set width=64 --set epochs=6 \
-                     --set checkpoint_epochs=[0,3] --quiet --out";
+const TRAIN: &str = "train --config small.toml --set width=64 --set epochs=6 \
+                     --set checkpoint_epochs=[0,3] --quiet";
 
 /// When a run is killed.
 #[derive(Clone, Copy)]
@@ -102,12 +102,14 @@ fn landed(run: &Path) -> &'static str {
     }
 }
 
-/// Kills so many runs, each at a moment drawn from `seed`, and one in three again while it resumes;
-/// then lets each go on to its end, which must be that of an undisturbed run. Where the kills landed.
-fn kill(runs: usize, seed: u64) -> BTreeMap<&'static str, usize> {
+/// Kills so many runs of `method`, each at a moment drawn from `seed`, and one in three again while it
+/// resumes; then lets each go on to its end, which must be that of an undisturbed run. Where the kills
+/// landed.
+fn kill(method: &str, runs: usize, seed: u64) -> BTreeMap<&'static str, usize> {
     let place = Place::new();
     let begin = Instant::now();
-    place.done(&format!("{TRAIN} whole"));
+    let train = format!("{TRAIN} --method {method} --out");
+    place.done(&format!("{train} whole"));
     let whole = begin.elapsed();
     let files = ["checkpoint.mpk", "epochs/epoch-0000.mpk", "epochs/epoch-0003.mpk"];
     let read = |run: &str, file| std::fs::read(place.path(run).join(file)).expect("a file");
@@ -118,7 +120,7 @@ fn kill(runs: usize, seed: u64) -> BTreeMap<&'static str, usize> {
         let run = format!("run-{killed}");
         let directory = place.path(&run);
         let (first, resume) =
-            (format!("{TRAIN} {run}"), format!("train --quiet --resume --out {run}"));
+            (format!("{train} {run}"), format!("train --quiet --resume --out {run}"));
         let can_resume = || ["run.json", "config.toml"].iter().any(|f| directory.join(f).exists());
         for _ in 0..=usize::from(random.random_range(0..3) == 0) {
             let line = if can_resume() { &resume } else { &first };
@@ -147,14 +149,22 @@ fn kill(runs: usize, seed: u64) -> BTreeMap<&'static str, usize> {
 
 #[test]
 fn a_few_kills_at_random_moments_lose_nothing() {
-    kill(5, 1);
+    kill("dfa", 5, 1);
+}
+
+/// What the learner owns, its averages and its slots of the update rule are in every checkpoint.
+#[test]
+fn a_few_kills_of_learned_and_of_two_phase_credit_lose_nothing() {
+    kill("state-bridge --set auxiliary_width=16", 3, 2);
+    kill("credit-bridge --set auxiliary_width=16 --set warm_up=0.5", 3, 3);
+    kill("ep", 3, 4);
 }
 
 #[test]
 #[ignore = "takes some minutes"]
 fn fifty_kills_at_random_moments_lose_nothing() {
     let begin = Instant::now();
-    let places = kill(50, 42);
+    let places = kill("dfa", 50, 42);
     println!("{} kills in {:.0?}:", places.values().sum::<usize>(), begin.elapsed());
     for (landed, count) in places {
         println!("{count:>4}  {landed}");

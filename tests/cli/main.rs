@@ -15,6 +15,7 @@ mod harried_study;
 mod import;
 #[cfg(unix)]
 mod kills;
+mod learned;
 #[cfg(unix)]
 mod looks;
 mod machines;

@@ -1,6 +1,8 @@
 //! Training: determinism, resuming, interrupts, divergence.
 
 use crate::common::{Place, metrics};
+use fa_audit::train::checkpoint::Checkpoint;
+use std::time::Duration;
 
 /// Both runs end in the same bits: the metrics but for the times, and the whole checkpoint.
 fn same_run(place: &Place, a: &str, b: &str) {
@@ -99,6 +101,36 @@ fn a_killed_run_of_a_learned_credit_resumes_to_the_same_bits() {
         assert_eq!(outcome.code, -1, "killed");
         place.done(&format!("train --out {cut} --resume"));
         same_run(&place, &format!("{method}-whole"), &cut);
+    }
+}
+
+/// The state inside an epoch: the steps taken, what the epoch has summed, and the draws that follow.
+#[test]
+fn a_run_of_each_learned_or_two_phase_credit_that_is_interrupted_inside_an_epoch_resumes_to_the_same_bits()
+ {
+    let place = Place::new();
+    for (method, keys) in [
+        ("state-bridge", "--set auxiliary_width=16"),
+        ("credit-bridge", "--set auxiliary_width=16 --set warm_up=0.5"),
+        ("ep", "--set ep_phases=symmetric"),
+    ] {
+        let train = format!(
+            "train --config small.toml --method {method} {keys} --set train_samples=2000 \
+             --set epochs=5 --no-progress"
+        );
+        let whole = format!("{method}-whole");
+        place.done(&format!("{train} --out {whole}"));
+        // Before its first step the second epoch may still wait for the checkpoint of the first.
+        let cut = (0..6).map(|i| (format!("{method}-cut-{i}"), 30 << i)).find(|(cut, behind)| {
+            let (line, behind) = (format!("{train} --out {cut}"), Duration::from_millis(*behind));
+            let outcome = place.stop_behind_an_epoch(cut, "-INT", &line, behind);
+            assert_eq!(outcome.code, 130, "{method}: {}", outcome.stderr);
+            let checkpoint = Checkpoint::load(&place.path(cut).join("checkpoint.mpk"));
+            checkpoint.expect("a checkpoint").progress.step > 0
+        });
+        let (cut, _) = cut.unwrap_or_else(|| panic!("{method}: no interrupt inside an epoch"));
+        place.done(&format!("train --out {cut} --resume"));
+        same_run(&place, &whole, &cut);
     }
 }
 

@@ -3,17 +3,22 @@
 mod claims;
 mod decisions;
 mod firings;
+mod inversion;
 mod ladder;
+mod learned_credit;
 mod sweep;
 
 pub use claims::claims;
 pub use decisions::decisions;
 pub use firings::firings;
+pub use inversion::inversion;
 pub use ladder::ladder;
+pub use learned_credit::learned_credit;
 pub use sweep::sweep;
 
 use super::panel::Panel;
 use crate::study::claims::tested;
+use crate::study::inversion::inversions;
 use crate::study::ladder::ladders;
 use crate::study::results::StudyResult;
 use crate::study::timeline::timeline;
@@ -21,7 +26,9 @@ use crate::study::utility::utility;
 
 /// The panels that the study has something to say in.
 pub fn panels(study: &StudyResult) -> Vec<Panel> {
-    let mut panels = vec![of_claims(study), firings(&timeline(study))];
+    let mut panels = vec![of_claims(study), learned_credit(study)];
+    panels.extend(inversion(&inversions(study)));
+    panels.push(firings(&timeline(study)));
     // A strategy and a threshold are judged by what they tell apart.
     if study.runs.iter().filter(|run| run.audit.is_some()).count() > 1 {
         panels.push(decisions(&utility(study)));
@@ -40,7 +47,7 @@ pub fn of_claims(study: &StudyResult) -> Panel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::{claiming, study};
+    use crate::report::testing::{bridges, claiming};
     use crate::report::{html, markdown, terminal};
 
     /// Words with single spaces between.
@@ -49,7 +56,11 @@ mod tests {
     }
 
     fn unescaped(text: &str) -> String {
-        text.replace('\\', "").replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&")
+        text.replace('\\', "")
+            .replace("&gt;", ">")
+            .replace("&lt;", "<")
+            .replace("&#39;", "'")
+            .replace("&amp;", "&")
     }
 
     fn without_tags(html: &str) -> String {
@@ -59,9 +70,12 @@ mod tests {
 
     #[test]
     fn every_format_draws_the_same_panels() {
-        let study = claiming(study());
+        let study = claiming(bridges());
         let panels = panels(&study);
-        assert!(panels.len() > 5 && panels[0].title == "Claims", "{}", panels.len());
+        assert!(panels.len() > 6 && panels[0].title == "Claims", "{}", panels.len());
+        for title in ["Learned credit", "Ranking by cosine", "Kendall's τ-b, cosine"] {
+            assert!(panels.iter().any(|panel| panel.title.starts_with(title)), "{title}");
+        }
         let formats = [
             terminal::panels(&panels, false).join("\n"),
             unescaped(&markdown::write(&study, &panels)),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::claims::parse;
 use crate::claims::registered::ClaimsFile;
-use crate::config::Method;
+use crate::config::{Auxiliary, Method};
 use crate::evidence::{Checked, Part};
 use crate::study::testing::{Sketch, study};
 
@@ -199,4 +199,125 @@ fn a_claim_about_what_the_study_does_not_have_is_refused_before_training() {
     assert!(error.contains("differ in width: `only = { width = … }` chooses"), "{error}");
     let only = format!("{text}only = {{ width = 64 }}");
     assert_eq!(misnamed(&parse("c", &only).unwrap(), &twice), None);
+}
+
+/// State Bridge and its twins with shuffled targets over seeds, with these accuracies and cosines.
+fn bridges(runs: &[((f64, f64), (f64, f64))]) -> StudyResult {
+    let of_seed = |(seed, ((accuracy, twin), (cosine, its))): (u64, &((f64, f64), (f64, f64)))| {
+        let one = |auxiliary, accuracy, cosine: f64| {
+            let mut run = Sketch {
+                frozen: Some(0.30),
+                cosine: vec![cosine; 5],
+                ..Sketch::audited(Method::StateBridge, seed, accuracy, 1.2, 1e-4)
+            };
+            run.config.auxiliary = auxiliary;
+            run
+        };
+        [
+            one(Auxiliary::Learned, *accuracy, *cosine),
+            one(Auxiliary::Shuffled, *twin, *its),
+            one(Auxiliary::Random, 0.9, 0.9),
+        ]
+    };
+    study(&(1..).zip(runs).flat_map(of_seed).collect::<Vec<_>>())
+}
+
+fn of_bridge(study: &StudyResult, keys: &str) -> Tested {
+    let text = format!(
+        "[[claim]]\nclaim = 'It is so.'\nmethod = 'state-bridge'\nseeds = [1, 2, 3]\n{keys}\n"
+    );
+    let source = ClaimsFile { name: "claims.toml".into(), text: text.clone() };
+    let registered = Registered::next(None, Some(&source), &[], "").unwrap();
+    let claims = parse("claims.toml", &text).unwrap();
+    let configs: Vec<Config> = study.runs.iter().map(|run| run.record.config.clone()).collect();
+    assert_eq!(misnamed(&claims, &configs), None, "twins make no claim ambiguous");
+    let study = StudyResult { claims: Some(StudyClaims { registered, claims }), ..study.clone() };
+    tested(&study).remove(0)
+}
+
+const COSINES: (f64, f64) = (0.3, 0.01);
+const ACCURACY: &str = "metric = 'accuracy'\nthreshold = 'above 0.4'";
+const TRUSTED: &str = "metric = 'verdict'\nthreshold = 'trustworthy'";
+const ALIGNED: &str = "metric = 'cosine'\nthreshold = 'above 0.2'";
+const DEEP: &str =
+    "metric = 'cosine'\nlayers = 'deep'\nacross_layers = 'each'\nthreshold = 'above 0.2'";
+const DEPTH: &str = "metric = 'depth_utility'\nthreshold = 'above 2 points'";
+const CALM: &str = "metric = 'growth'\nthreshold = 'below 2'";
+
+#[test]
+fn a_claim_on_a_learned_credit_stands_where_its_twin_does_worse() {
+    let clear = [(0.45, 0.24), (0.45, 0.25), (0.46, 0.24)].map(|accuracies| (accuracies, COSINES));
+    let study = bridges(&clear);
+    for claim in [ACCURACY, TRUSTED, ALIGNED, DEEP, DEPTH] {
+        let found = of_bridge(&study, claim);
+        assert_eq!(found.outcome, Outcome::Stands, "{claim}: {}", found.reason);
+        assert!(
+            found.reason.contains("Over its twin with shuffled targets: 0."),
+            "{}",
+            found.reason
+        );
+    }
+    let calm = of_bridge(&study, CALM);
+    assert_eq!(calm.outcome, Outcome::Stands);
+    assert!(!calm.reason.contains("twin"), "the scale rests on no credit: {}", calm.reason);
+}
+
+#[test]
+fn a_claim_on_a_learned_credit_does_not_stand_where_the_shuffled_twin_does_as_well() {
+    // 1, 2 and 3 points: their interval reaches below zero; and a twin that is better.
+    let near = [(0.45, 0.44), (0.46, 0.44), (0.47, 0.44)].map(|accuracies| (accuracies, COSINES));
+    let worse = [((0.45, 0.5), COSINES); 3];
+    for runs in [near, worse] {
+        let study = bridges(&runs);
+        for claim in [ACCURACY, TRUSTED, DEPTH] {
+            let found = of_bridge(&study, claim);
+            assert_eq!(found.outcome, Outcome::WalkedBack, "{claim}: {}", found.reason);
+            let words = "its twin with shuffled targets does as well: over it accuracy is ";
+            assert!(found.reason.contains(words), "{}", found.reason);
+        }
+        // Its cosines are its own.
+        assert_eq!(of_bridge(&study, ALIGNED).outcome, Outcome::Stands);
+        assert_eq!(of_bridge(&study, CALM).outcome, Outcome::Stands);
+    }
+    let same = bridges(&[((0.45, 0.24), (0.3, 0.3)); 3]);
+    for claim in [ALIGNED, DEEP] {
+        assert_eq!(of_bridge(&same, claim).outcome, Outcome::WalkedBack);
+    }
+    // What is no claim of a gain is not held against it, nor one whose control it is.
+    let low = "metric = 'accuracy'\nthreshold = 'below 0.5'";
+    assert_eq!(of_bridge(&bridges(&near), low).outcome, Outcome::Stands);
+    let own = "metric = 'accuracy'\ncontrol = 'state-bridge auxiliary=shuffled'\nthreshold = 'above 1 point'";
+    assert_eq!(of_bridge(&bridges(&near), own).outcome, Outcome::Stands);
+    let dfa = claimed_of(&with(&THREE), "metric = 'accuracy'\nthreshold = 'above 0.1'");
+    assert_eq!(dfa.outcome, Outcome::Stands, "{}", dfa.reason);
+}
+
+#[test]
+fn a_claim_on_a_learned_credit_is_untested_without_the_twin_of_each_seed() {
+    let mut study = bridges(&[((0.45, 0.24), COSINES); 3]);
+    study.runs[4].audit = None;
+    let found = of_bridge(&study, ACCURACY);
+    assert_eq!(found.outcome, Outcome::Untested);
+    assert!(
+        found
+            .reason
+            .contains("the run of state-bridge auxiliary=shuffled with seed 2 was not judged")
+    );
+    study.runs.remove(4);
+    let found = of_bridge(&study, ACCURACY);
+    assert_eq!(found.outcome, Outcome::Untested);
+    let words = "no twin of state-bridge with shuffled targets and seed 2";
+    assert!(found.reason.contains(words), "{}", found.reason);
+    assert_eq!(of_bridge(&study, CALM).outcome, Outcome::Stands);
+}
+
+#[test]
+fn a_twin_is_meant_by_its_whole_name_or_its_key_alone() {
+    let study = bridges(&[((0.45, 0.24), COSINES); 3]);
+    let of = |keys: &str| {
+        of_bridge(&study, &format!("metric = 'accuracy'\nthreshold = 'above 0.8'\n{keys}"))
+    };
+    assert_eq!(of("").outcome, Outcome::WalkedBack);
+    let chosen = of("only = { auxiliary = 'random' }");
+    assert_eq!(chosen.outcome, Outcome::Stands, "{}", chosen.reason);
 }
