@@ -75,7 +75,8 @@ fn agreement(found: &Inversion) -> Panel {
         title: format!("Kendall's τ-b, cosine against function, {}", found.condition),
         note: "1: the same order, −1: the opposite one. τ of each seed over the methods that are ranked, mean \
                ± sample standard deviation over seeds, 95 % interval of the mean (Student's t); opposite or \
-               alike where the interval holds no zero. ρ is the cosine pooled differently (protocol §13): \
+               alike where the interval holds no zero. Few seeds make it wide, beyond ±1 too, and few methods \
+               leave τ few values. ρ is the cosine pooled differently (protocol §13): \
                that the two agree is no evidence."
             .into(),
         columns: ["Cosine over", "Against", "τ-b", "n", "95 %", "Order"].map(String::from).to_vec(),
