@@ -58,6 +58,34 @@ fn the_guide_lists_every_use_of_unsafe_by_file() {
     assert!(found.contains_key("src/backend/kernels/flex/product.rs"), "the files are found");
 }
 
+/// Every name of a test in the guide's list of cases is one of a test.
+#[test]
+fn the_guides_cases_name_tests_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let recorders = std::fs::read_dir(root.join("tests/recorders")).expect("a folder");
+    let scripts = recorders.map(|entry| entry.expect("an entry").path());
+    let files = scripts.filter(|path| path.extension().is_some_and(|ending| ending == "py"));
+    let texts: Vec<String> = files
+        .chain(rust_files())
+        .map(|file| std::fs::read_to_string(root.join(file)).expect("a source file"))
+        .collect();
+    let is_test = |name: &str| {
+        let (rust, python) = (format!("fn {name}() {{"), format!("def {name}("));
+        texts.iter().any(|text| text.contains(&rust) || text.contains(&python))
+    };
+    let guide = include_str!("../data/guide/cases.md");
+    let rows = guide.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let mut named = 0;
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().expect("the last cell");
+        for name in tests.split(", ").map(|name| name.trim_matches('`')) {
+            assert!(is_test(name), "data/guide/cases.md: no test is called {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 100, "{named}");
+}
+
 #[test]
 fn the_keyword_is_counted_in_code_alone() {
     assert_eq!(uses_of_unsafe("unsafe fn f() {\n    unsafe { g() } // unsafe { }\n}"), 2);

@@ -4,6 +4,7 @@
 mod beside;
 pub mod controls;
 pub mod double;
+mod feedback;
 mod harness;
 mod learned;
 pub mod rerun;
@@ -13,28 +14,27 @@ mod twin;
 use crate::backend::{self, Differentiable, Task};
 use crate::battery;
 use crate::config::keys::Role;
-use crate::config::{Config, FeedbackSharing, MatmulPrecision, Method, Normalise};
+use crate::config::{Config, MatmulPrecision, Method, Normalise};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
 use crate::evidence::proof::Proof;
 use crate::evidence::settled::settled;
-use crate::evidence::{Checked, Statement, examine, feedback};
+use crate::evidence::{Checked, Statement, examine};
 use crate::failure::usage;
 use crate::foreign;
-use crate::learn::FEEDBACK;
-use crate::model::{NamedTensors, batch_tensors};
+use crate::model::batch_tensors;
 use crate::probe::{evaluation_batch, probe};
 use crate::shown;
+use crate::trace::LayerTrace;
 use crate::trace::file::Format;
-use crate::trace::{LayerTrace, Matrix};
-use crate::train::checkpoint::{Checkpoint, unpack};
+use crate::train::checkpoint::Checkpoint;
 use crate::train::evaluate;
 use crate::train::run_dir::{EpochMetrics, RunDir, RunRecord};
 use crate::verdict::{Audit, Beside, FrozenBaseline, Subject, Thresholds, judge};
 use anyhow::{Context, Result, ensure};
 use beside::find_twin;
 use burn::module::Module;
-use burn::tensor::TensorData;
+use feedback::feedback_of;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -105,7 +105,7 @@ impl Auditor {
             depth_utility: config.threshold_depth_utility,
         };
         let mut evidence = examine(&trace, &statement(&checkpoint, accuracy));
-        evidence.checks.push(feedback_of(&checkpoint)?);
+        evidence.checks.push(feedback_of(path, &checkpoint)?);
         evidence.checks.extend(harness);
         evidence.checks.extend(
             growth_of_force.map(|growth| settled(growth, config.ep_steps, config.ep_step_size)),
@@ -246,32 +246,6 @@ fn statement(checkpoint: &Checkpoint, accuracy: f64) -> Statement {
     }
 }
 
-/// Whether the feedback matrices are what a rule of random feedback owns.
-fn feedback_of(checkpoint: &Checkpoint) -> Result<Checked> {
-    let matrix = |name: &str, data: &TensorData| -> Option<feedback::Named> {
-        let [rows, cols] = data.shape[..] else { return None };
-        let values = data.iter::<f64>().collect();
-        Some(feedback::Named { name: name.into(), matrix: Matrix::new(rows, cols, values) })
-    };
-    let named = |tensors: &NamedTensors| -> Vec<feedback::Named> {
-        tensors.iter().filter_map(|(name, data)| matrix(name, data)).collect()
-    };
-    let head = named(&unpack(&checkpoint.network)?).into_iter().find(|m| m.name == HEAD);
-    let weights = feedback::Weights {
-        head: head.map(|m| m.matrix),
-        shared: checkpoint.config.feedback_sharing == FeedbackSharing::Shared,
-        ..feedback::Weights::default()
-    };
-    // What stands for a map's own weights may come to be them: Kolen–Pollack's does.
-    let own = match checkpoint.config.rule().is_local() {
-        true => named(&unpack(&checkpoint.learner)?),
-        false => Vec::new(),
-    };
-    // Not the maps of an auxiliary network, which learn and are averaged.
-    let own: Vec<_> = own.into_iter().filter(|m| m.name.starts_with(FEEDBACK)).collect();
-    Ok(feedback::feedback(&own, &weights))
-}
-
 /// What keeps `twin` from being the frozen twin of `config`, for one that a person named.
 fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
     if twin.method != Method::Frozen {
@@ -288,9 +262,6 @@ fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
     }
     Err(format!("another network: {}", differences.join("; ")))
 }
-
-/// The weights that turn h_L, behind its norm, into logits: [d, classes].
-const HEAD: &str = "readout.head.weight";
 
 struct Measurement<'a> {
     checkpoint: &'a Checkpoint,

@@ -1,8 +1,8 @@
 //! Are the feedback matrices of an import random, as they should be?
 //!
-//! Feedback that equals the head's transpose, that is one matrix for every layer, that is zero, or that
-//! goes with the weights at initialisation makes of a feedback rule another rule. A rule that learns its
-//! feedback may end at the weights.
+//! Feedback that is a weight matrix or its transpose, that is one matrix for every layer, that is zero,
+//! or that goes with the weights at initialisation makes of a feedback rule another rule. A rule that
+//! learns its feedback may end at the weights, and weights that feedback trains come to go with it.
 
 use super::{Checked, Part};
 use crate::diagnostics::norm;
@@ -29,8 +29,12 @@ pub struct Named {
 pub struct Weights {
     /// The transposed weights of the head: [d, classes], as a feedback matrix is.
     pub head: Option<Matrix>,
+    /// Weights as they are.
+    pub present: Vec<Named>,
     /// Weights at initialisation, where they are known.
     pub initial: Vec<Named>,
+    /// Why they are not, where that leaves something open.
+    pub unknown: Option<String>,
     /// Whether the rule learns its feedback, or was asked to share it.
     pub learned: bool,
     pub shared: bool,
@@ -71,30 +75,59 @@ pub fn feedback(matrices: &[Named], weights: &Weights) -> Checked {
             "All feedback matrices are one up to scale: they were not drawn layer by layer.".into(),
         );
     }
-    if !weights.learned {
-        for m in matrices {
-            for initial in &weights.initial {
-                let transposed = transpose(&initial.matrix);
-                for of in [&initial.matrix, &transposed] {
-                    let entries = (of.rows() * of.cols()) as f64;
-                    let Some(cosine) = together(&m.matrix, of) else { continue };
-                    if entries >= 64.0 && cosine.abs() > APART / entries.sqrt() {
-                        return contradicted(format!(
-                            "{} goes with {} at initialisation (correlation {}): it was not drawn \
-                             independently.",
-                            m.name,
-                            initial.name,
-                            signed(cosine)
-                        ));
-                    }
-                }
-            }
-        }
+    if weights.learned {
+        return holds(matrices);
     }
-    Checked::holds(
-        CHECK,
-        format!("{} feedback matrices, none zero and none that of another.", matrices.len()),
-    )
+    if let Some((m, of, _)) = closest(matrices, &weights.present).filter(|(.., c)| c.abs() >= SAME)
+    {
+        return contradicted(format!(
+            "{} is {} up to scale, or its transpose: that is no random feedback.",
+            m.name, of.name
+        ));
+    }
+    if let Some((m, of, cosine)) = closest(matrices, &weights.initial) {
+        return contradicted(format!(
+            "{} goes with {} at initialisation (correlation {}): it was not drawn independently.",
+            m.name,
+            of.name,
+            signed(cosine)
+        ));
+    }
+    let open = weights.unknown.as_ref().map(|why| {
+        let known = format!("Whether feedback goes with the weights at initialisation is open: {why}.");
+        match closest(matrices, &weights.present) {
+            Some((m, of, cosine)) => format!(
+                "{known} {} goes with {} as trained (correlation {}), as weights that it trained do, and as \
+                 feedback that was drawn from the weights does.",
+                m.name,
+                of.name,
+                signed(cosine)
+            ),
+            None => known,
+        }
+    });
+    holds(matrices).remarking(open)
+}
+
+fn holds(matrices: &[Named]) -> Checked {
+    let count = matrices.len();
+    Checked::holds(CHECK, format!("{count} feedback matrices, none zero and none that of another."))
+}
+
+/// The feedback matrix that goes closest with one of `weights`, as that is or transposed, and their
+/// correlation; `None` where none does more than chance lets independent ones do.
+fn closest<'a>(matrices: &'a [Named], weights: &'a [Named]) -> Option<(&'a Named, &'a Named, f64)> {
+    const FEW: usize = 64;
+    let pairs = matrices.iter().flat_map(|m| weights.iter().map(move |of| (m, of)));
+    let correlated = pairs.flat_map(|(m, of)| {
+        let ways = [together(&m.matrix, &of.matrix), together(&m.matrix, &transpose(&of.matrix))];
+        ways.into_iter().flatten().map(move |cosine| (m, of, cosine))
+    });
+    let beyond_chance = |(m, _, cosine): &(&Named, &Named, f64)| {
+        let entries = m.matrix.rows() * m.matrix.cols();
+        entries >= FEW && cosine.abs() > APART / (entries as f64).sqrt()
+    };
+    correlated.filter(beyond_chance).max_by(|a, b| a.2.abs().total_cmp(&b.2.abs()))
 }
 
 /// `feedback.0 is`, `feedback.0 and feedback.1 are`
@@ -187,6 +220,45 @@ mod tests {
         let mut matrices = drawn(3);
         matrices[2].matrix = Matrix::new(16, 5, vec![0.0; 80]);
         refused(&matrices, &weights(), "feedback.2 is zero");
+    }
+
+    #[test]
+    fn feedback_that_is_a_weight_matrix_is_named() {
+        let weight = noise(&mut rng(92), 16, 16, 1.0);
+        let name = "blocks.1.linear1.weight";
+        let square = |l: u64| Named {
+            name: format!("feedback.{l}"),
+            matrix: noise(&mut rng(60 + l), 16, 16, 1.0),
+        };
+        let mut matrices: Vec<Named> = (0..3).map(square).collect();
+        let present = vec![Named { name: name.into(), matrix: weight.clone() }];
+        let of = Weights { present, ..Weights::default() };
+        assert_eq!(feedback(&matrices, &of).standing, Standing::Holds);
+        for matrix in [weight.clone(), transpose(&weight)] {
+            matrices[1].matrix = matrix;
+            refused(&matrices, &of, "feedback.1 is blocks.1.linear1.weight up to scale");
+        }
+        let learned = Weights { learned: true, ..of };
+        assert_eq!(feedback(&matrices, &learned).standing, Standing::Holds);
+    }
+
+    /// Alignment is what feedback does to weights: it accuses nobody, and is said.
+    #[test]
+    fn feedback_that_goes_with_trained_weights_is_said_where_the_initial_ones_are_unknown() {
+        let matrices = drawn(3);
+        let aligned =
+            flat(&matrices[1].matrix).into_iter().zip(flat(&noise(&mut rng(7), 16, 5, 1.0)));
+        let aligned = Matrix::new(16, 5, aligned.map(|(b, w)| w + b).collect());
+        let present = vec![Named { name: "readout.head.weight".into(), matrix: aligned }];
+        let of =
+            Weights { unknown: Some("nobody kept them".into()), present, ..Weights::default() };
+        let found = feedback(&matrices, &of);
+        assert_eq!(found.standing, Standing::Holds, "{}", found.finding);
+        let said = found.remarks.join(" ");
+        assert!(said.contains("is open: nobody kept them."), "{said}");
+        assert!(said.contains("feedback.1 goes with readout.head.weight as trained"), "{said}");
+        let known = Weights { unknown: None, ..of };
+        assert!(feedback(&matrices, &known).remarks.is_empty());
     }
 
     #[test]

@@ -339,7 +339,13 @@ impl<'a> Net<'a> {
             let states = self.states(x);
             let z = self.logits(&states[blocks]);
             let e = direct_null::error(&Matrix::new(1, z.len(), z.clone()), &[*y]);
-            let e: Vec<f64> = e.row(0).iter().map(|v| single(*v)).collect();
+            // Probabilities are rounded before the target is taken off: of a sample that is nearly fitted
+            // little more than rounding is left.
+            let rounded = |(c, e): (usize, &f64)| {
+                let target = f64::from(u8::from(c == *y as usize));
+                single(single(e + target) - target)
+            };
+            let e: Vec<f64> = e.row(0).iter().enumerate().map(rounded).collect();
             let share = match self.shape.reduction {
                 LossReduction::Mean => 1.0 / rows as f64,
                 LossReduction::Sum => 1.0,

@@ -12,8 +12,10 @@
 use super::head::{Head, LINEAR};
 use super::resolution::Precision;
 use super::{Checked, Part, Recording};
+use crate::diagnostics::norm;
 use crate::trace::{LossReduction, Matrix};
 use crate::words::{list, short};
+use std::ops::Range;
 
 pub const CHECK: &str = "scale of the reference";
 
@@ -39,6 +41,9 @@ const MOST: f64 = 0.9;
 
 /// Samples that are looked at one by one.
 const LOOKED_AT: usize = 64;
+
+/// A sample whose gradient is fainter beside the largest is fitted: its direction is rounding.
+const FAINT: f64 = 1e-4;
 
 /// Compares g_L with what the head pushes back.
 pub(super) fn scale(recording: &Recording) -> Checked {
@@ -67,35 +72,43 @@ fn compared(recording: &Recording) -> Result<Checked, String> {
     if gradient.iter().any(|g| length(g) == 0.0) {
         return Err(format!("the gradient at h_{top} is zero"));
     }
-    let view = View { head, states: recording.states(top), gradient, errors };
-    let doubt = view.doubt(recording)?;
-    let sine = SINE.max(5.0 * doubt).max(5.0 * head.residual);
-    let expected = view.pushed(errors);
-    let matches = view.matches(&expected);
-    let agrees = |m: &Match| (1.0 - m.cosine * m.cosine).max(0.0).sqrt() <= sine;
-    let right: Vec<bool> = matches.iter().map(|m| m.cosine > 0.0 && agrees(m)).collect();
-    if right.iter().all(|right| *right) {
+    let mut view =
+        View { head, states: recording.states(top), gradient, errors, sines: Vec::new() };
+    let sine = |doubt: f64| SINE.max(5.0 * doubt).max(5.0 * head.residual);
+    let of_all = sine(view.doubt(recording)?);
+    // A batch whose samples are nearly all fitted may have no more than rounding, beside others that do.
+    let doubts = (0..errors.len()).map(|k| view.doubts(recording, k..k + 1).iter().sum::<f64>());
+    view.sines = doubts.map(|doubt| (doubt <= WELL_KNOWN).then(|| sine(doubt))).collect();
+    let matches = view.matches(&view.pushed(errors));
+    let known: Vec<&Match> = matches.iter().filter(|m| m.sine.is_some()).collect();
+    if known.is_empty() {
+        return Err("no batch has a gradient that the arrays determine beyond rounding".into());
+    }
+    if known.iter().all(|m| m.agrees()) {
         return Ok(sized(recording, &matches, head));
     }
-    if matches.iter().all(|m| m.cosine < 0.0 && agrees(m)) {
+    if known.iter().all(|m| m.opposes()) {
         let finding = format!(
             "The reference gradient at h_{top} points against the one that h_{top}, logits and labels \
              make (cosine {}): its sign is turned round.",
-            cosine(matches[0].cosine)
+            cosine(known[0].cosine)
         );
         return Ok(Checked::contradicted(CHECK, &ALL, finding));
     }
-    if right.iter().any(|right| *right) {
-        let wrong: Vec<usize> = (0..right.len()).filter(|&k| !right[k]).collect();
+    if known.iter().any(|m| m.agrees()) {
+        let is_wrong = |k: &usize| matches[*k].sine.is_some() && !matches[*k].agrees();
+        let wrong: Vec<usize> = (0..matches.len()).filter(is_wrong).collect();
         return Ok(apart(recording, &matches, &wrong));
     }
-    view.otherwise(recording, sine, &matches)
+    view.otherwise(recording, of_all, &matches)
 }
 
 /// The direction is right in every batch: what of the scale?
 fn sized(recording: &Recording, matches: &[Match], head: &Head) -> Checked {
     let top = recording.blocks();
-    let sizes: Vec<f64> = recording.batches.iter().map(|b| b.samples() as f64).collect();
+    let known: Vec<usize> = (0..matches.len()).filter(|&k| matches[k].sine.is_some()).collect();
+    let sizes: Vec<f64> = known.iter().map(|&k| recording.batches[k].samples() as f64).collect();
+    let matches: Vec<&Match> = known.iter().map(|&k| &matches[k]).collect();
     let declared = recording.trace.loss_reduction;
     let reduction = declared.unwrap_or(LossReduction::Mean);
     let factors: Vec<f64> = matches
@@ -151,13 +164,14 @@ fn sized(recording: &Recording, matches: &[Match], head: &Head) -> Checked {
             sizes.iter().fold(0.0, |a: f64, b| a.max(*b))
         )
     } else {
-        let k = uneven[0];
+        let first = uneven[0];
         format!(
             "The reference gradient at h_{top} has another scale in {} than in the others: {} times in \
-             batch {k}, {} times at the median of the batches, of what h_{top}, logits and labels make \
+             batch {}, {} times at the median of the batches, of what h_{top}, logits and labels make \
              it {stated}, {named}.",
-            batches(&uneven),
-            number(factors[k]),
+            batches(&uneven.iter().map(|&i| known[i]).collect::<Vec<_>>()),
+            number(factors[first]),
+            known[first],
             number(middle)
         )
     };
@@ -201,7 +215,7 @@ fn apart(recording: &Recording, matches: &[Match], wrong: &[usize]) -> Checked {
         batches(wrong),
         cosine(matches[wrong[0]].cosine),
         wrong[0],
-        matches.len() - wrong.len(),
+        matches.iter().filter(|m| m.agrees()).count(),
         if wrong.len() == 1 { "this batch" } else { "these batches" }
     );
     Checked::contradicted(CHECK, &ALL, finding)
@@ -211,6 +225,22 @@ fn apart(recording: &Recording, matches: &[Match], wrong: &[usize]) -> Checked {
 struct Match {
     cosine: f64,
     factor: f64,
+    /// The largest sine between equal gradients; `None` where the expected one is rounding.
+    sine: Option<f64>,
+}
+
+impl Match {
+    fn agrees(&self) -> bool {
+        self.cosine > 0.0 && self.is_parallel()
+    }
+
+    fn opposes(&self) -> bool {
+        self.cosine < 0.0 && self.is_parallel()
+    }
+
+    fn is_parallel(&self) -> bool {
+        self.sine.is_some_and(|sine| (1.0 - self.cosine * self.cosine).max(0.0).sqrt() <= sine)
+    }
 }
 
 struct View<'a> {
@@ -220,21 +250,29 @@ struct View<'a> {
     /// g_L of each batch.
     gradient: Vec<&'a Matrix>,
     errors: &'a [Matrix],
+    /// Of each batch: see [`Match`].
+    sines: Vec<Option<f64>>,
 }
 
 impl View<'_> {
-    /// The relative error that the fit and the rounding leave to the expected gradient.
-    fn doubt(&self, recording: &Recording) -> Result<f64, String> {
+    /// The relative errors that the rounding and the fit leave to the expected gradient of these batches.
+    fn doubts(&self, recording: &Recording, batches: Range<usize>) -> [f64; 2] {
         let logits: Vec<&Matrix> =
             recording.batches.iter().filter_map(|b| b.logits.as_ref()).collect();
         let unit = Precision::of(logits.iter().copied()).unit();
         let largest = logits.iter().flat_map(|z| z.iter_rows()).flatten();
         let largest = largest.fold(0.0, |m: f64, v| m.max(v.abs()));
-        let entries: usize = self.errors.iter().map(|e| e.rows() * e.cols()).sum();
-        let size = self.errors.iter().map(length).fold(0.0, f64::hypot);
+        let (states, errors) = (&self.states[batches.clone()], &self.errors[batches]);
+        let entries: usize = errors.iter().map(|e| e.rows() * e.cols()).sum();
+        let size = errors.iter().map(length).fold(0.0, f64::hypot);
         // An entry of e is known to the rounding of a probability, and to the logits' own.
         let of_error = Precision::Full.unit() * (entries as f64).sqrt() / size + unit * largest;
-        let of_head = self.head.uncertainty(&self.states, self.errors);
+        [of_error, self.head.uncertainty(states, errors)]
+    }
+
+    /// The same of all batches, together.
+    fn doubt(&self, recording: &Recording) -> Result<f64, String> {
+        let [of_error, of_head] = self.doubts(recording, 0..self.errors.len());
         let doubt = of_error + of_head;
         if doubt <= WELL_KNOWN {
             return Ok(doubt);
@@ -262,16 +300,16 @@ impl View<'_> {
     }
 
     fn matches(&self, expected: &[Matrix]) -> Vec<Match> {
-        let pair = |(g, to): (&&Matrix, &Matrix)| {
+        let pair = |((g, to), sine): ((&&Matrix, &Matrix), &Option<f64>)| {
             let rows = g.iter_rows().zip(to.iter_rows());
             let sums = rows.fold([0.0; 3], |sums, (g, to)| {
                 let [gg, gt, tt] = self.products(g, to);
                 [sums[0] + gg, sums[1] + gt, sums[2] + tt]
             });
             let [gg, gt, tt] = sums;
-            Match { cosine: gt / (gg * tt).sqrt(), factor: gt / tt }
+            Match { cosine: gt / (gg * tt).sqrt(), factor: gt / tt, sine: *sine }
         };
-        self.gradient.iter().zip(expected).map(pair).collect()
+        self.gradient.iter().zip(expected).zip(&self.sines).map(pair).collect()
     }
 
     /// ⟨g, g⟩, ⟨g, t⟩ and ⟨t, t⟩ over the features whose weights are known.
@@ -364,7 +402,8 @@ impl View<'_> {
         };
         let fits = |errors: Vec<Matrix>| {
             let matches = self.matches(&self.pushed(&errors));
-            matches.iter().all(|m| m.cosine > (1.0 - sine * sine).max(0.0).sqrt())
+            let mut known = matches.iter().filter(|m| m.sine.is_some());
+            known.all(|m| m.cosine > (1.0 - sine * sine).max(0.0).sqrt())
         };
         if fits(of(&|z, y| z - y)) {
             return Some("the squared error");
@@ -388,14 +427,21 @@ impl View<'_> {
             .then_some("a cross-entropy of smoothed labels")
     }
 
+    /// The norm from which on a sample's gradient has a direction.
+    fn faintest(&self) -> f64 {
+        let rows = self.gradient.iter().flat_map(|g| g.iter_rows());
+        FAINT * rows.map(norm).fold(0.0, f64::max)
+    }
+
     /// The first samples of each batch whose gradient has a direction.
     fn samples(&self, outputs: &[(&Matrix, &[u32])]) -> Vec<Sample<'_>> {
         let each = LOOKED_AT.div_ceil(self.states.len());
+        let faintest = self.faintest();
         let mut samples = Vec::new();
         for (k, (_, labels)) in outputs.iter().enumerate() {
             for i in 0..self.states[k].rows().min(each) {
                 let (h, gradient) = (self.states[k].row(i), self.gradient[k].row(i));
-                if gradient.iter().any(|v| *v != 0.0) {
+                if norm(gradient) > faintest {
                     let (label, error) = (labels[i], self.errors[k].row(i));
                     samples.push(Sample { head: self.head, h, gradient, error, label });
                 }
@@ -409,9 +455,11 @@ impl View<'_> {
         let expected = self.pushed(self.errors);
         let near = |g: &[f64], to: &[f64]| self.cosine(g, to) > (1.0 - sine * sine).max(0.0).sqrt();
         let (g, expected) = (self.gradient[0], &expected[0]);
-        let rows = g.rows().min(LOOKED_AT);
-        let found = (0..rows).filter(|&i| expected.iter_rows().any(|to| near(g.row(i), to)));
-        rows > 1 && found.count() as f64 >= MOST * rows as f64
+        let faintest = self.faintest();
+        let rows: Vec<&[f64]> =
+            g.iter_rows().filter(|g| norm(g) > faintest).take(LOOKED_AT).collect();
+        let found = rows.iter().filter(|g| expected.iter_rows().any(|to| near(g, to)));
+        rows.len() > 1 && found.count() as f64 >= MOST * rows.len() as f64
     }
 
     /// The share of the gradient outside of what any loss of the logits could send, at the median of

@@ -55,6 +55,17 @@ fn no_method_of_the_program_is_accused_and_every_reference_is_proved() {
             if method == "dfa" {
                 assert_eq!(premise, "holds", "{run}: {:?}", checks(&audit));
             }
+            // Which of the two scales trains: the credit's own, or that of its RMS.
+            let normalised = match method {
+                "bp" => Value::Null,
+                _ => true.into(),
+            };
+            if ["bp", "fa", "dfa"].contains(&method) {
+                assert_eq!(
+                    audit["evidence"]["credit"].get("normalised").cloned().unwrap_or_default(),
+                    normalised
+                );
+            }
             let global = audit["evidence"]["credit"]["global_cosine"].as_f64().expect("a number");
             assert!(global <= 1.0 + 1e-9 && (method != "bp" || global > 1.0 - 1e-9), "{global}");
         }
@@ -138,6 +149,7 @@ fn every_format_shows_the_controls_of_the_harness_and_a_trained_twin_comes_first
     for format in ["md", "html"] {
         let page = place.done(&format!("report runs/dfa --format {format}")).stdout;
         assert!(page.contains("zero credit") && page.contains("evaluation mode"), "{format}");
+        assert!(page.contains("scaled by its RMS before it trains"), "{format}");
     }
 
     let path = place.path("runs/frozen/checkpoint.mpk");
@@ -211,7 +223,7 @@ fn a_baseline_is_called_one_in_every_format() {
     place.done("train --config small.toml --method frozen --set epochs=1 --out frozen");
     let audit = audit(&place, "frozen");
     assert_eq!(audit["verdict"], "baseline");
-    for format in ["table", "csv", "json", "md", "html"] {
+    for format in ["table", "csv", "json", "md", "html", "junit"] {
         let text = place.done(&format!("report frozen --format {format}")).stdout;
         assert!(text.contains("baseline"), "{format}");
         assert!(

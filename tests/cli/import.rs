@@ -277,6 +277,81 @@ fn every_architecture_comes_back_as_it_was_exported() {
     }
 }
 
+/// Feedback that is the head's, one for all, zero, or that was drawn from the weights.
+#[test]
+fn imported_feedback_that_is_not_random_is_named() {
+    let place = Place::new();
+    place.write(
+        "net.toml",
+        "method = 'dfa'\nepochs = 1\nwidth = 8\ndepth = 3\ntrain_samples = 128\ntest_samples = 64\n\
+         probe_batch_size = 32\ncheckpoint_epochs = [0]\n",
+    );
+    place.done("train --config net.toml --out run");
+    let of = |name: &str| tensors(&checkpoint(&place, name));
+    let (trained, start) = (of("run/checkpoint.mpk"), of("run/epochs/epoch-0000.mpk"));
+    // As matrices [d, C], which feedback is, too.
+    let head = |of: &NamedTensors| -> Vec<f32> { of["readout.head.weight"].iter().collect() };
+    let export = |of: &NamedTensors, feedback: &dyn Fn(usize, Vec<f32>) -> Vec<f32>| {
+        let mut all: Vec<_> = of.clone().into_iter().map(as_pytorch).collect();
+        for (name, _, values) in &mut all {
+            if let Some(l) = name.strip_prefix("feedback.") {
+                *values = feedback(l.parse().expect("a layer"), std::mem::take(values));
+            }
+        }
+        save(&place.path("model.safetensors"), &all);
+    };
+    let check = |run: &str| -> Value {
+        place.done(&format!("diagnose {run}/checkpoint.mpk"));
+        let verdict = place.json(&format!("{run}/verdict.json"));
+        let checks = verdict["evidence"]["checks"].as_array().expect("checks").clone();
+        let mut found = checks.into_iter().filter(|c| c["check"] == "feedback matrices");
+        let found = found.next().expect("the check was made");
+        let is_first = verdict["reasons"][0] == found["finding"];
+        assert_eq!(is_first, found["standing"] == "contradicted", "{run}: {verdict}");
+        found
+    };
+    let of_head = head(&trained);
+    let one: Vec<f32> = trained["feedback.0"].iter().collect();
+    let from_start = |l: usize, own: Vec<f32>| -> Vec<f32> {
+        let size = |v: &[f32]| v.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let (first, share) = (head(&start), 0.3 * size(&head(&start)) / size(&own));
+        let mixed = first.iter().zip(&own).map(|(w, b)| w + share * b).collect();
+        if l == 0 { mixed } else { own }
+    };
+    type Feedback<'a> = &'a dyn Fn(usize, Vec<f32>) -> Vec<f32>;
+    let cases: [(&str, Feedback, &str); 4] = [
+        ("head", &|l, own| if l == 1 { of_head.clone() } else { own }, "1 is the head's transpose"),
+        ("one", &|_, _| one.clone(), "All feedback matrices are one up to scale"),
+        ("zero", &|l, own| if l == 2 { vec![0.0; own.len()] } else { own }, "feedback.2 is zero"),
+        ("start", &from_start, "feedback.0 goes with readout.head.weight at initialisation"),
+    ];
+    for (run, feedback, words) in cases {
+        export(&trained, feedback);
+        imported(&place, Path::new("model.safetensors"), &format!("{run}/checkpoint.mpk"));
+        if run == "start" {
+            let open = check(run);
+            assert_eq!(open["standing"], "holds", "{open}");
+            let said = open["remarks"].to_string();
+            for words in ["was not imported as start/epochs/epoch-0000.mpk", "as trained"] {
+                assert!(said.contains(words), "{said}");
+            }
+            export(&start, feedback);
+            imported(&place, Path::new("model.safetensors"), "start/epochs/epoch-0000.mpk");
+        }
+        let found = check(run);
+        assert_eq!(found["standing"], "contradicted", "{found}");
+        assert!(found["finding"].as_str().is_some_and(|said| said.contains(words)), "{found}");
+    }
+    // What is right is not accused, with and without the untrained network.
+    export(&trained, &|_, own| own);
+    imported(&place, Path::new("model.safetensors"), "right/checkpoint.mpk");
+    assert_eq!(check("right")["standing"], "holds");
+    export(&start, &|_, own| own);
+    imported(&place, Path::new("model.safetensors"), "right/epochs/epoch-0000.mpk");
+    let found = check("right");
+    assert_eq!((&found["standing"], &found["remarks"]), (&"holds".into(), &Value::Null), "{found}");
+}
+
 /// A vision transformer of `nn.Conv2d` and `nn.MultiheadAttention`.
 fn fused_and_convolved(
     place: &Place,

@@ -22,6 +22,7 @@ mod machines;
 mod names;
 #[cfg(unix)]
 mod paths;
+mod planted;
 mod regress;
 mod report;
 mod runs;
