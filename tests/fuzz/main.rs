@@ -139,8 +139,10 @@ macro_rules! fuzz {
 fuzz!(
     checkpoint,
     cifar,
+    claims,
     config,
     metrics,
+    printed,
     run_record,
     study,
     study_plan,

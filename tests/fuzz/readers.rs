@@ -4,6 +4,7 @@ use super::Reader;
 pub use super::foreign::{baseline, import_pt, import_safetensors, npz, safetensors};
 use anyhow::Result;
 use burn::backend::{Autodiff, Flex};
+use fa_audit::claims::registered::ClaimsFile;
 use fa_audit::config::{Arch, Config, Layer, Method, OptimizerName, resolve};
 use fa_audit::data::{self, DatasetKind};
 use fa_audit::study::{Study, StudyFile, plan};
@@ -11,6 +12,7 @@ use fa_audit::train::checkpoint::{Checkpoint, Progress};
 use fa_audit::train::run_dir::RunDir;
 use fa_audit::train::train_quietly;
 use fa_audit::verdict::Audit;
+use fa_audit::verify::{Again, Nearness, verify};
 use serde_bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
@@ -70,8 +72,8 @@ fn trained(configs: &[Config]) -> (TempDir, Vec<RunDir>) {
 
 const TRAIN: &str = "train --config small.toml --out run";
 
-/// A file of the program's own making, after these calls.
-fn written(lines: &[&str], file: &str) -> Vec<u8> {
+/// A folder after these calls of the program.
+fn after(lines: &[&str]) -> TempDir {
     let folder = TempDir::new().expect("a folder");
     let config = toml::to_string(&small(Method::Dfa)).expect("TOML");
     fs::write(folder.path().join("small.toml"), config).expect("written");
@@ -81,7 +83,12 @@ fn written(lines: &[&str], file: &str) -> Vec<u8> {
         let output = command.args(words).current_dir(folder.path()).output().expect("it starts");
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    fs::read(folder.path().join(file)).expect("a file")
+    folder
+}
+
+/// A file of the program's own making, after these calls.
+fn written(lines: &[&str], file: &str) -> Vec<u8> {
+    fs::read(after(lines).path().join(file)).expect("a file")
 }
 
 /// `checkpoint.mpk`: as it lies on the disk, and with a right checksum over a wrong content, read as
@@ -89,7 +96,9 @@ fn written(lines: &[&str], file: &str) -> Vec<u8> {
 pub fn checkpoint() -> Reader {
     let vit = Config { arch: Arch::VitMini, ..small(Method::Fa) };
     let muon = Config { optimizer: OptimizerName::Muon, ..small(Method::KolenPollack) };
-    let (_folder, runs) = trained(&[small(Method::Dfa), small(Method::Bp), vit, muon]);
+    let state = Config { auxiliary_width: 4, ..small(Method::StateBridge) };
+    let mlp = Config { arch: Arch::Mlp, ..small(Method::LayerFa) };
+    let (_folder, runs) = trained(&[small(Method::Dfa), small(Method::Bp), vit, muon, state, mlp]);
     let files = runs.iter().map(|run| fs::read(run.checkpoint()).expect("a checkpoint"));
     let old = include_bytes!("../checkpoints/format-1/checkpoint.mpk").to_vec();
     let corpus: Vec<Vec<u8>> = files.chain([old]).flat_map(|file| [content(&file), file]).collect();
@@ -211,11 +220,52 @@ pub fn study_plan() -> Reader {
     let text = "name = 's'\n[[grid]]\nmethod = ['bp', 'dfa']\nseed = [1, 2]";
     let study = Study::parse("s", text, &Layer::new("the command line")).expect("a study");
     let runs = plan(folder.path(), &study).expect("a plan");
-    let plan = StudyFile::of(&study, &runs, None, "").expect("a plan");
-    plan.write(folder.path(), None).expect("written");
-    let corpus = vec![fs::read(folder.path().join("study.json")).expect("a file")];
-    let read = |folder: &Path| StudyFile::read(folder).map(drop);
+    let file = ClaimsFile { name: "claims.toml".into(), text: claims_of_the_guide().into() };
+    let claiming = Study { claims: Some(file), ..study.clone() };
+    let corpus = [&study, &claiming].map(|study| {
+        let plan = StudyFile::of(study, &runs, None, "2026-01-01T00:00:00Z").expect("a plan");
+        plan.write(folder.path(), None).expect("written");
+        fs::read(folder.path().join("study.json")).expect("a file")
+    });
+    let read = |folder: &Path| {
+        let plan = StudyFile::read(folder)?;
+        match plan.and_then(|plan| plan.claims) {
+            Some(registered) => registered.claims().map(drop),
+            None => Ok(()),
+        }
+    };
+    let corpus = corpus.into();
     of_a_file("study plan", "study.json", corpus, read, |length| 256 * KIB + 64 * length)
+}
+
+fn claims_of_the_guide() -> &'static str {
+    let mut blocks = include_str!("../../data/guide/claims.md").split("```toml\n").skip(1);
+    let file = blocks.find(|block| block.contains("[[claim]]")).expect("an example");
+    file.split("```").next().expect("its text")
+}
+
+/// A claims file.
+pub fn claims() -> Reader {
+    let read = |folder: &Path| {
+        let text = fa_audit::files::read_text(&folder.join("claims.toml"))?;
+        fa_audit::claims::parse("claims.toml", &text).map(drop)
+    };
+    let corpus = vec![claims_of_the_guide().into()];
+    of_a_file("claims", "claims.toml", corpus, read, |length| MIB + 512 * length)
+}
+
+/// A printed report, held against the run that it was made of.
+pub fn printed() -> Reader {
+    const FORMATS: [&str; 6] = ["csv", "md", "html", "json", "junit", "table"];
+    let reports = FORMATS.map(|format| format!("report run --format {format} --out {format}"));
+    let lines = [TRAIN, "diagnose run/checkpoint.mpk --controls --quiet"].into_iter();
+    let place = after(&lines.chain(reports.iter().map(String::as_str)).collect::<Vec<_>>());
+    let corpus = FORMATS.map(|file| fs::read(place.path().join(file)).expect("a report"));
+    let read = move |folder: &Path| {
+        let again = &mut Again { auditor: None, near: Nearness::default(), telling: &|_| () };
+        verify(&folder.join("report"), Some(&place.path().join("run")), again).map(drop)
+    };
+    of_a_file("printed", "report", corpus.into(), read, |length| 64 * MIB + 64 * length)
 }
 
 /// `metrics.jsonl`, read for a report and for a resume.
