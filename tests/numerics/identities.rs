@@ -78,6 +78,7 @@ const PLAIN: Settings = Settings {
     credit_tokens: CreditTokens::All,
     embed_signal: EmbedSignal::Credit,
     objective: Objective::CrossEntropy,
+    trains_network: true,
     nudging: Nudging::RECOVERED,
     seed: 0,
     bridge: None,

@@ -8,6 +8,7 @@ mod identities;
 mod kernels;
 mod layer_norm;
 mod lillicrap;
+mod maps;
 mod networks;
 mod rules;
 mod tasks;
