@@ -1,6 +1,7 @@
 //! The numbers: golden values from PyTorch, exact identities, agreement of backends.
 
 mod agreement;
+mod batch_norm;
 mod bridges;
 mod common;
 mod golden;
