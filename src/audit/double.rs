@@ -93,7 +93,8 @@ pub fn descent<B: Differentiable>(
     let exact = bp.learn(net, &trainee.buffers, images.clone(), target.clone(), turn).network;
     let (images, target) = (images.inner(), target.inner());
     let loss = |net: &Net<B::InnerBackend>| -> f64 {
-        let pass = &mut Pass::eval(&trainee.buffers);
+        // As the updates were made: under BatchNorm with the batch's own statistics.
+        let pass = &mut Pass::train(&trainee.buffers);
         let hidden = net.embed(images.clone(), pass);
         let outputs = net.outputs_from(0, hidden, pass);
         scalar(without_penalty.objective.mean_loss(outputs, target.clone()))

@@ -13,6 +13,7 @@ pub use machine::{PIN, instruction_sets, pin};
 
 pub use kernels::{
     AdamW, Affine, Differentiable, Kernels, LAYER_NORM_EPSILON, Moments, ScaleShift, Shared,
+    Statistics, Window,
 };
 pub use settings::keep_to_defaults;
 

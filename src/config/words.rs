@@ -124,6 +124,8 @@ words! {
         Layer = "layer",
         /// RMSNorm, likewise.
         Rms = "rms",
+        /// BatchNorm over the samples of a batch; running statistics where nothing trains.
+        Batch = "batch",
     }
 }
 

@@ -17,10 +17,11 @@ use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
 use crate::config::keys::Role;
 use crate::data::DataProvenance;
+use crate::failure::usage;
 use crate::files::{self, is_directory};
 use crate::foreign;
 use crate::learn::{Entry, draw, layout};
-use crate::model::{NamedTensors, Net, export};
+use crate::model::{NamedTensors, Net, export, outline};
 use crate::train::checkpoint::{Checkpoint, Imported, Progress, pack};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::TensorData;
@@ -43,8 +44,9 @@ pub struct Import {
 /// Reads the state dict at `path` as the network of `config`, trained on `data` for `epoch` epochs.
 ///
 /// # Errors
-/// Names the file, and lists every tensor that is missing, of another shape, no floating-point
-/// numbers, or not part of the network.
+/// A usage error for a network with running statistics, whose names are not known here. Else names the
+/// file, and lists every tensor that is missing, of another shape, no floating-point numbers, or not
+/// part of the network.
 pub fn import(
     path: &Path,
     names: &Names,
@@ -52,6 +54,12 @@ pub fn import(
     data: &DataProvenance,
     epoch: usize,
 ) -> Result<Import> {
+    if !outline(config, data.classes).buffers.is_empty() {
+        let norm = config.activity_norm;
+        return Err(usage(format!(
+            "activity_norm: import reads no running statistics of {norm} norm"
+        )));
+    }
     let bytes = files::read(path, MOST_BYTES).with_context(|| match is_directory(path) {
         Ok(true) => format!("{} {}", path.display(), instead(foreign::seems(path))),
         _ => format!("cannot read {}", path.display()),

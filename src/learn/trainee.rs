@@ -1,9 +1,12 @@
 //! A network with what trains it.
 
 use super::{Family, Learner, Lesson, Turn, draw, family, lift};
-use crate::backend::{Differentiable, float_tensor};
+use crate::backend::Differentiable;
 use crate::config::{Config, EmbedSignal, Method};
-use crate::model::{Buffers, NamedTensors, Net, Part, Pass, Target, assign, freeze};
+use crate::model::{
+    Buffers, NamedTensors, Net, Part, Pass, Target, assign, buffers_from, freeze, initial_buffers,
+    outline,
+};
 use anyhow::Result;
 use burn::tensor::Tensor;
 
@@ -25,7 +28,8 @@ impl<B: Differentiable> Trainee<B> {
         let drawn = draw(config, classes, config.seed);
         let learner = Learner::from_named(config, classes, &drawn, device)?;
         let net = Net::new(config, classes, device);
-        Ok(Self::with(config, net, learner, Buffers::new()))
+        let buffers = initial_buffers(&outline(config, classes).buffers, device);
+        Ok(Self::with(config, net, learner, buffers))
     }
 
     /// From the tensors of network, buffers and learner.
@@ -40,10 +44,8 @@ impl<B: Differentiable> Trainee<B> {
     ) -> Result<Self> {
         let net = assign(Net::new(config, classes, device), network)?;
         let learner = Learner::from_named(config, classes, learner, device)?;
-        let on_device = |(name, value): (&String, &_)| {
-            (name.clone(), float_tensor(Clone::clone(value), device))
-        };
-        Ok(Self::with(config, net, learner, buffers.iter().map(on_device).collect()))
+        let buffers = buffers_from(&outline(config, classes).buffers, buffers, device)?;
+        Ok(Self::with(config, net, learner, buffers))
     }
 
     fn with(

@@ -5,14 +5,15 @@
 //! φ by `activation`, and what normalises the hidden activity by `activity_norm`. No skip passes a
 //! block and no norm stands before the head, unless `residual_add` and `terminal_norm` ask for them.
 
+use super::activity::{self, Norm, active};
 use super::init::{Draw, Init};
 use super::resmlp::Readout;
-use super::{LayerNorm, Linear, Network, Outline, Pass, Size};
-use crate::backend::{Kernels, LAYER_NORM_EPSILON};
-use crate::config::{Activation, ActivityNorm, Config};
-use burn::module::{Module, Param};
+use super::{Linear, Network, Outline, Pass, Size};
+use crate::backend::Kernels;
+use crate::config::{Activation, Config};
+use burn::module::Module;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, activation};
 
 /// Plain MLP: L + 1 affine layers with an activation, and a linear head.
 #[derive(Module, Debug)]
@@ -31,29 +32,20 @@ struct Layer<B: Backend> {
     norm: Option<Norm<B>>,
 }
 
-#[derive(Module, Debug)]
-enum Norm<B: Backend> {
-    Layer(LayerNorm<B>),
-    Rms(RmsNorm<B>),
-}
-
-/// x/√(mean x² + ε) · γ over the features of each row (Zhang & Sennrich 2019).
-#[derive(Module, Debug)]
-struct RmsNorm<B: Backend> {
-    gamma: Param<Tensor<B, 1>>,
-}
-
 /// What is known of it beforehand.
 pub(super) fn outline(config: &Config, classes: usize) -> Outline {
     let d = config.width;
-    let norm = match config.activity_norm {
-        ActivityNorm::None => Size::NONE,
-        ActivityNorm::Layer => Size::norm(d),
-        ActivityNorm::Rms => Size { parameters: d as u64, multiply_adds: 0 },
-    };
-    let sizes = [config.dataset.inputs(), d].map(|inputs| Size::affine(inputs, d) + norm);
+    let sizes = [config.dataset.inputs(), d]
+        .map(|inputs| Size::affine(inputs, d) + activity::size(config, d));
     let maps = [("linear", [d, d], Draw::of_linear(d))];
-    Outline::of_equal_blocks(config, classes, 1, sizes, &maps)
+    let layers = (0..config.blocks()).map(|l| format!("blocks.{l}"));
+    let layers = std::iter::once("embed".to_string()).chain(layers);
+    Outline {
+        buffers: layers
+            .flat_map(|layer| activity::buffers(config, &format!("{layer}.norm"), d))
+            .collect(),
+        ..Outline::of_equal_blocks(config, classes, 1, sizes, &maps)
+    }
 }
 
 impl<B: Kernels> Mlp<B> {
@@ -63,14 +55,7 @@ impl<B: Kernels> Mlp<B> {
         let d = config.width;
         let mut layer = |name: &str, inputs| Layer {
             linear: init.linear(&format!("{name}.linear"), inputs, d),
-            norm: match config.activity_norm {
-                ActivityNorm::None => None,
-                ActivityNorm::Layer => Some(Norm::Layer(init.layer_norm(d))),
-                ActivityNorm::Rms => {
-                    let gamma = init.param("gamma", [d], Draw::Constant(1.0));
-                    Some(Norm::Rms(RmsNorm { gamma }))
-                }
-            },
+            norm: Norm::of(&mut init, config, &format!("{name}.norm"), d),
         };
         Self {
             embed: layer("embed", config.dataset.inputs()),
@@ -82,26 +67,13 @@ impl<B: Kernels> Mlp<B> {
     }
 
     /// φ(norm(W x + b)).
-    fn active(&self, layer: &Layer<B>, x: Tensor<B, 2>, pass: &Pass<B>) -> Tensor<B, 3> {
+    fn active(&self, layer: &Layer<B>, x: Tensor<B, 2>, pass: &mut Pass<B>) -> Tensor<B, 3> {
         let x = layer.linear.forward(x, pass);
         let x = match &layer.norm {
             None => x,
-            Some(Norm::Layer(norm)) => norm.forward(x),
-            Some(Norm::Rms(norm)) => norm.forward(x),
+            Some(norm) => norm.forward(x, pass),
         };
-        let active = match self.activation {
-            Activation::Relu => activation::relu(x),
-            Activation::Tanh => x.tanh(),
-            Activation::Gelu => B::exact_gelu(x),
-        };
-        active.unsqueeze_dim(1)
-    }
-}
-
-impl<B: Backend> RmsNorm<B> {
-    fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let square = x.clone().square().mean_dim(1).add_scalar(LAYER_NORM_EPSILON);
-        x / square.sqrt() * self.gamma.val().unsqueeze_dim(0)
+        active(self.activation, x).unsqueeze_dim(1)
     }
 }
 

@@ -5,7 +5,9 @@
 // `Net`: a program holds one or two networks, and the size of the smaller variant is of no account.
 #![allow(clippy::large_enum_variant)]
 
+mod activity;
 mod batch;
+mod batch_norm;
 mod init;
 mod layer_norm;
 mod linear;
@@ -21,6 +23,7 @@ mod target;
 mod vit_mini;
 
 pub use batch::batch_tensors;
+pub use batch_norm::BatchNorm;
 pub use init::{Draw, draw_values};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
@@ -32,7 +35,7 @@ pub use parameters::{
     Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, matrices,
     without_gradient,
 };
-pub use pass::{Buffers, Mode, Pass, Transport};
+pub use pass::{Buffer, Buffers, Mode, Pass, Transport, buffers_from, initial_buffers};
 pub use resmlp::ResMlp;
 pub use student::Student;
 pub use target::{Target, Wanted};

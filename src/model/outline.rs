@@ -1,7 +1,7 @@
 //! What is known of a network before it is built. How large it is: a configuration of unknown origin
 //! may ask for one that no memory holds. How long it takes: a study says so before it begins.
 
-use super::{Draw, outline};
+use super::{Buffer, Draw, outline};
 use crate::config::Config;
 use std::ops::Add;
 
@@ -18,6 +18,8 @@ pub struct Outline {
     pub readout: Size,
     /// The maps that a gradient crosses between the outputs and h_0.
     pub maps: Vec<Map>,
+    /// What no gradient trains and a checkpoint keeps.
+    pub buffers: Vec<Buffer>,
     /// Multiply-adds a second on one core, of two that train side by side, until epochs are timed.
     pub usual_rate: f64,
     /// Whether its parameters are trained; else it is a task for what learns its credit.
@@ -63,6 +65,7 @@ impl Outline {
             blocks: vec![block; blocks],
             readout: norm + Size::affine(d, classes),
             maps: (0..blocks).flat_map(of_block).chain([head]).collect(),
+            buffers: Vec::new(),
             // With Burn's own operations the published resmlp took 8 s (bp) an epoch of 50,000 images
             // on a 2-core cloud machine; it is faster since, and a first estimate too long.
             usual_rate: 20e9,

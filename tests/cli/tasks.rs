@@ -124,12 +124,14 @@ fn a_student_learns_its_teachers_outputs() {
     assert!(contradicted.is_empty(), "{contradicted:?}");
 }
 
-/// Without skip and norm, and with either of the norms of its hidden activity.
+/// Without skip and norm, and with each of the norms of its hidden activity.
 #[test]
 fn a_plain_network_trains_and_is_diagnosed() {
     let place = Place::new();
     let mlp = "train --config small.toml --arch mlp --method bp";
-    for (norm, activation) in [("none", "relu"), ("layer", "tanh"), ("rms", "gelu")] {
+    for (norm, activation) in
+        [("none", "relu"), ("layer", "tanh"), ("rms", "gelu"), ("batch", "relu")]
+    {
         let keys = format!("--set activity_norm={norm} --set activation={activation}");
         place.done(&format!("{mlp} {keys} --out {norm}"));
         let lines = metrics(&place.path(&format!("{norm}/metrics.jsonl")));
@@ -139,11 +141,43 @@ fn a_plain_network_trains_and_is_diagnosed() {
     }
     let verdict = place.json("rms/verdict.json");
     assert!(label(&verdict).starts_with("bp d=16 L=2 activation=gelu activity_norm=rms "));
-    let refused = place.run(&format!("{mlp} --set activity_norm=batch --out no"));
+    let refused = place.run(&format!("{mlp} --set activity_norm=group --out no"));
     assert_eq!(refused.code, 2);
     assert!(
-        refused.stderr.contains("expected one of `none`, `layer`, `rms`"),
+        refused.stderr.contains("expected one of `none`, `layer`, `rms`, `batch`"),
         "{}",
         refused.stderr
     );
+}
+
+/// A run's running statistics go on where they stopped, and stand in its checkpoint.
+#[test]
+fn batch_norm_resumes_to_the_same_bits_and_no_diagnosis_changes_a_checkpoint() {
+    let place = Place::new();
+    let train = "train --config small.toml --arch mlp --set activity_norm=batch --method dfa \
+                 --set train_samples=640 --set epochs=6 --no-progress";
+    place.done(&format!("{train} --out whole"));
+    let outcome = place.stop_after_an_epoch("cut", "-INT", &format!("{train} --out cut"));
+    assert_eq!(outcome.code, 130, "{}", outcome.stderr);
+    place.done("train --out cut --resume");
+    let [whole, cut] = ["whole", "cut"].map(|run| place.path(&format!("{run}/checkpoint.mpk")));
+    let bytes = |path: &std::path::Path| std::fs::read(path).expect("a checkpoint");
+    let before = bytes(&whole);
+    assert!(before == bytes(&cut), "the checkpoints differ");
+    let buffers = unpack(&Checkpoint::load(&whole).expect("it").buffers).expect("tensors");
+    assert_eq!(buffers.len(), 2 * 3);
+    let moved = |(name, data): (&String, &burn::tensor::TensorData)| {
+        let start = if name.ends_with("mean") { 0.0 } else { 1.0 };
+        data.iter::<f32>().all(|v| v != start && v.is_finite())
+    };
+    assert!(buffers.iter().all(moved), "{buffers:?}");
+
+    place.done("diagnose whole/checkpoint.mpk --controls");
+    assert!(before == bytes(&whole));
+    let verdict = place.json("whole/verdict.json");
+    assert!(label(&verdict).starts_with("dfa d=16 L=2 activity_norm=batch"), "{verdict}");
+    assert_eq!(check(&verdict, "evaluation mode")["standing"], "holds");
+    let refused = place.run("import any.pt --config whole/config.toml --out no.mpk");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("running statistics"), "{}", refused.stderr);
 }

@@ -1,6 +1,7 @@
 //! The numbers: golden values from PyTorch, exact identities, agreement of backends.
 
 mod agreement;
+mod batch_norm;
 mod bridges;
 mod common;
 mod golden;
@@ -8,6 +9,7 @@ mod identities;
 mod kernels;
 mod layer_norm;
 mod lillicrap;
+mod maps;
 mod networks;
 mod rules;
 mod tasks;

@@ -4,14 +4,15 @@
 use crate::common::{F64, host, matrix, relative, wave};
 use fa_audit::config::{Activation, ActivityNorm, Arch, Config};
 use fa_audit::data::DatasetKind;
-use fa_audit::model::{NamedTensors, Net, Network, Pass, export};
+use fa_audit::model::{NamedTensors, Net, Network, Pass, export, initial_buffers, outline};
 
 const SAMPLES: usize = 3;
 const INPUTS: usize = 128;
 
 /// What the network makes of the batch: h_0 … h_L and the outputs.
 fn forward(config: &Config, net: &Net<F64>) -> Vec<Vec<f64>> {
-    let pass = &mut Pass::eval(&Default::default());
+    let buffers = initial_buffers(&outline(config, 10).buffers, &Default::default());
+    let pass = &mut Pass::eval(&buffers);
     let images = matrix(wave(3, SAMPLES * INPUTS, 1.5), SAMPLES, INPUTS);
     let mut hidden = net.embed(images, pass);
     let mut all = vec![host(hidden.clone())];
@@ -63,11 +64,13 @@ fn normed(norm: ActivityNorm, rows: &[f64], d: usize) -> Vec<f64> {
     let of_row = |row: &[f64]| -> Vec<f64> {
         let mean = match norm {
             ActivityNorm::Layer => row.iter().sum::<f64>() / d as f64,
-            ActivityNorm::None | ActivityNorm::Rms => 0.0,
+            ActivityNorm::None | ActivityNorm::Rms | ActivityNorm::Batch => 0.0,
         };
         let square = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / d as f64;
         let scale = match norm {
             ActivityNorm::None => 1.0,
+            // Nothing has run yet: the variance is 1.
+            ActivityNorm::Batch => 1.0 / (1.0 + 1e-5f64).sqrt(),
             ActivityNorm::Layer | ActivityNorm::Rms => 1.0 / (square + 1e-5).sqrt(),
         };
         row.iter().map(|v| (v - mean) * scale).collect()

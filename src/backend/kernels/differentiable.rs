@@ -1,7 +1,11 @@
 //! The operations on a backend that records a graph: each is one node, whose backward pass is the
 //! inner backend's own, and forms no gradient that nobody asked for.
 
-use super::{Affine, AffineGradients, Kernels, NormGradients, ScaleShift, Shared};
+mod maps;
+
+use super::{
+    Affine, AffineGradients, Kernels, NormGradients, ScaleShift, Shared, Statistics, Window,
+};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -333,5 +337,21 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let x = unwrap(x);
         let y = unwrap(B::scaled_softmax(wrap(x.primitive.clone()), scale));
         wrap(record::<B, C, _, _>([&x], SoftmaxNode::<B> { y: y.clone(), scale }, y))
+    }
+
+    fn convolution(x: Tensor<Self, 2>, window: Window, map: Affine<Self>) -> Tensor<Self, 2> {
+        maps::convolution(x, window, map)
+    }
+
+    fn max_pool(x: Tensor<Self, 2>, sides: [usize; 2], size: usize) -> Tensor<Self, 2> {
+        maps::max_pool(x, sides, size)
+    }
+
+    fn batch_norm(
+        x: Tensor<Self, 2>,
+        norm: ScaleShift<Self>,
+        given: Option<Statistics<Self>>,
+    ) -> (Tensor<Self, 2>, Statistics<Self>) {
+        maps::batch_norm(x, norm, given)
     }
 }

@@ -3,17 +3,22 @@
 //! it; a backend may do them in fewer passes over memory. Implementations agree to rounding.
 
 mod adamw;
+mod batch_norm;
 mod composed;
+mod convolution;
 mod differentiable;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]
 mod normal;
 mod shared;
+mod window;
 
 pub use adamw::{AdamW, Moments};
+pub use batch_norm::Statistics;
 pub use differentiable::Differentiable;
 pub use shared::Shared;
+pub use window::Window;
 
 use super::float_tensor;
 use burn::tensor::backend::Backend;
@@ -21,6 +26,9 @@ use burn::tensor::{Tensor, TensorData};
 
 /// ε of every LayerNorm (PyTorch's default).
 pub const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// ε of every BatchNorm (PyTorch's default).
+pub const BATCH_NORM_EPSILON: f64 = 1e-5;
 
 /// A map x W + b: W [in, out], b [out].
 #[derive(Clone, Debug)]
@@ -39,7 +47,7 @@ impl<B: Backend> Affine<B> {
     }
 }
 
-/// The scale γ and shift β [d] of a LayerNorm.
+/// The scale γ and shift β [d] of a norm.
 #[derive(Clone, Debug)]
 pub struct ScaleShift<B: Backend> {
     pub gamma: Tensor<B, 1>,
@@ -52,7 +60,7 @@ pub struct AffineGradients<B: Backend> {
     pub bias: Tensor<B, 1>,
 }
 
-/// What reaches the arguments of a LayerNorm.
+/// What reaches the arguments of a norm.
 pub struct NormGradients<B: Backend> {
     /// Where it was asked for.
     pub x: Option<Tensor<B, 2>>,
@@ -218,6 +226,83 @@ pub trait Kernels: Backend {
         scale: f64,
     ) -> Tensor<Self, 2> {
         composed::scaled_softmax_backward(y, dy, scale)
+    }
+
+    /// A convolution of maps x [N · H · W, C]: [N · H' · W', C'], with a map [k · k · C, C'] of what the
+    /// window sees, row by row and channels last. What stands for W where a gradient crosses an affine
+    /// map stands for it here.
+    fn convolution(x: Tensor<Self, 2>, window: Window, map: Affine<Self>) -> Tensor<Self, 2> {
+        convolution::convolution(x, window, map)
+    }
+
+    /// What reaches x.
+    fn convolution_backward_x(
+        weight: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        window: Window,
+    ) -> Tensor<Self, 2> {
+        convolution::convolution_backward_x(weight, dy, window)
+    }
+
+    /// What reaches W; b is reached by [`Kernels::sum_rows`].
+    fn convolution_backward_weight(
+        x: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        window: Window,
+    ) -> Tensor<Self, 2> {
+        convolution::convolution_backward_weight(x, dy, window)
+    }
+
+    /// The largest value of each channel of maps x [N · H · W, C] over squares of `size`, which fill the
+    /// map: [N · H/s · W/s, C].
+    fn max_pool(x: Tensor<Self, 2>, sides: [usize; 2], size: usize) -> Tensor<Self, 2> {
+        convolution::max_pool(x, sides, size)
+    }
+
+    /// What reaches x: dy at the first of the largest values.
+    fn max_pool_backward(
+        x: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        sides: [usize; 2],
+        size: usize,
+    ) -> Tensor<Self, 2> {
+        convolution::max_pool_backward(x, dy, sides, size)
+    }
+
+    /// BatchNorm of x [n, d] with statistics that are given, or with the batch's own, through which its
+    /// gradient then passes. The statistics that were used, which no gradient passes by themselves.
+    fn batch_norm(
+        x: Tensor<Self, 2>,
+        norm: ScaleShift<Self>,
+        given: Option<Statistics<Self>>,
+    ) -> (Tensor<Self, 2>, Statistics<Self>) {
+        let statistics = given.unwrap_or_else(|| Self::column_statistics(x.clone()));
+        (Self::normalised_columns(x, statistics.clone(), norm), statistics)
+    }
+
+    /// Those of the columns of x.
+    fn column_statistics(x: Tensor<Self, 2>) -> Statistics<Self> {
+        batch_norm::statistics(x)
+    }
+
+    /// (x − mean)/√(var + ε) γ + β by columns.
+    fn normalised_columns(
+        x: Tensor<Self, 2>,
+        statistics: Statistics<Self>,
+        norm: ScaleShift<Self>,
+    ) -> Tensor<Self, 2> {
+        batch_norm::normalised(x, statistics, norm)
+    }
+
+    /// What reaches the arguments of [`Kernels::batch_norm`], whose statistics are the batch's own or not.
+    fn batch_norm_backward(
+        x: Tensor<Self, 2>,
+        statistics: Statistics<Self>,
+        gamma: Tensor<Self, 1>,
+        dy: Tensor<Self, 2>,
+        of_batch: bool,
+    ) -> NormGradients<Self> {
+        batch_norm::backward(x, statistics, gamma, dy, of_batch)
     }
 
     /// One parameter after a step of AdamW, and its moments.

@@ -116,6 +116,13 @@ keys! {
         absent: Some(ActivityNorm::None),
         role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
     }
+    /// mlp: whether a scale and a shift behind `activity_norm = batch` are trained (PyTorch's default:
+    /// true).
+    norm_affine: bool {
+        default: true, range: Range::Flag, absent: Some(true),
+        role: Shape, label: KeyAndValue, time: false,
+        when: is_plain(c.arch) && c.activity_norm == ActivityNorm::Batch,
+    }
     /// The first so many blocks stay at initialisation: the depth ladder trains the last
     /// `depth - frozen_blocks` (default: 0).
     frozen_blocks: usize {

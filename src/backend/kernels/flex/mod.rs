@@ -2,11 +2,14 @@
 //! tensor, matrix products without copies or transposed layouts, and vector instructions that are
 //! chosen at run time.
 
+mod columns;
+mod maps;
 mod product;
 mod rows;
 
 use super::{
-    AdamW, Affine, Kernels, LAYER_NORM_EPSILON, Moments, NormGradients, ScaleShift, adamw, composed,
+    AdamW, Affine, BATCH_NORM_EPSILON, Kernels, LAYER_NORM_EPSILON, Moments, NormGradients,
+    ScaleShift, Statistics, Window, adamw, batch_norm, composed, convolution,
 };
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Shape, Tensor, TensorPrimitive};
@@ -14,6 +17,7 @@ use burn_flex::{FlexTensor, Layout};
 use product::{matrix, product, product_onto};
 
 const EPSILON: f32 = LAYER_NORM_EPSILON as f32;
+const EPSILON_OF_BATCHES: f32 = BATCH_NORM_EPSILON as f32;
 
 /// The values of a tensor in row-major order.
 struct Host(FlexTensor);
@@ -254,6 +258,125 @@ impl Kernels for Flex {
         let (y, mut dy) = (Host::of(y), Host::of(dy));
         rows::softmax_backward(y.values(), dy.values_mut(), tokens, scale as f32);
         dy.tensor()
+    }
+
+    fn convolution(x: Tensor<Self, 2>, window: Window, map: Affine<Self>) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return convolution::convolution(x, window, map);
+        }
+        let ([rows, channels], [features]) = (x.dims(), map.bias.dims());
+        let rows = rows / window.inputs() * window.outputs();
+        let (x, weight, bias) = (Host::of(x), Host::of(map.weight), Host::of(map.bias));
+        let mut y = bias.values().repeat(rows);
+        maps::convolve(x.values(), channels, window, weight.values(), &mut y);
+        tensor(y, [rows, features])
+    }
+
+    fn convolution_backward_x(
+        weight: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        window: Window,
+    ) -> Tensor<Self, 2> {
+        if !is_f32(&dy) {
+            return convolution::convolution_backward_x(weight, dy, window);
+        }
+        let channels = weight.dims()[0] / window.covered();
+        let rows = dy.dims()[0] / window.outputs() * window.inputs();
+        let (weight, dy) = (Host::of(weight), Host::of(dy));
+        let mut dx = vec![0.0; rows * channels];
+        maps::convolve_back(weight.values(), channels, window, dy.values(), &mut dx);
+        tensor(dx, [rows, channels])
+    }
+
+    fn convolution_backward_weight(
+        x: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        window: Window,
+    ) -> Tensor<Self, 2> {
+        if !is_f32(&dy) {
+            return convolution::convolution_backward_weight(x, dy, window);
+        }
+        let ([_, channels], [_, features]) = (x.dims(), dy.dims());
+        let inputs = window.covered() * channels;
+        let (x, dy) = (Host::of(x), Host::of(dy));
+        let mut dweight = vec![0.0; inputs * features];
+        maps::weigh(x.values(), channels, window, dy.values(), &mut dweight);
+        tensor(dweight, [inputs, features])
+    }
+
+    fn max_pool(x: Tensor<Self, 2>, sides: [usize; 2], size: usize) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return convolution::max_pool(x, sides, size);
+        }
+        let [rows, channels] = x.dims();
+        let rows = rows / (size * size);
+        let x = Host::of(x);
+        let mut y = vec![0.0; rows * channels];
+        maps::max_pool(x.values(), channels, sides, size, &mut y);
+        tensor(y, [rows, channels])
+    }
+
+    fn max_pool_backward(
+        x: Tensor<Self, 2>,
+        dy: Tensor<Self, 2>,
+        sides: [usize; 2],
+        size: usize,
+    ) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return convolution::max_pool_backward(x, dy, sides, size);
+        }
+        let dims = x.dims();
+        let (x, dy) = (Host::of(x), Host::of(dy));
+        let mut dx = vec![0.0; x.values().len()];
+        maps::max_pool_back(x.values(), dims[1], sides, size, dy.values(), &mut dx);
+        tensor(dx, dims)
+    }
+
+    fn column_statistics(x: Tensor<Self, 2>) -> Statistics<Self> {
+        if !is_f32(&x) {
+            return batch_norm::statistics(x);
+        }
+        let dims @ [_, d] = x.dims();
+        let [mean, variance] = columns::statistics(Host::of(x).values(), dims);
+        Statistics { mean: tensor(mean, [d]), variance: tensor(variance, [d]) }
+    }
+
+    fn normalised_columns(
+        x: Tensor<Self, 2>,
+        statistics: Statistics<Self>,
+        norm: ScaleShift<Self>,
+    ) -> Tensor<Self, 2> {
+        if !is_f32(&x) {
+            return batch_norm::normalised(x, statistics, norm);
+        }
+        let (mean, variance) = (Host::of(statistics.mean), Host::of(statistics.variance));
+        let (mut x, gamma, beta) = (Host::of(x), Host::of(norm.gamma), Host::of(norm.beta));
+        let norm = rows::Norm { gamma: gamma.values(), beta: beta.values() };
+        columns::normalise(x.values_mut(), mean.values(), variance.values(), norm);
+        x.tensor()
+    }
+
+    fn batch_norm_backward(
+        x: Tensor<Self, 2>,
+        statistics: Statistics<Self>,
+        gamma: Tensor<Self, 1>,
+        dy: Tensor<Self, 2>,
+        of_batch: bool,
+    ) -> NormGradients<Self> {
+        if !is_f32(&x) {
+            return batch_norm::backward(x, statistics, gamma, dy, of_batch);
+        }
+        let [_, d] = x.dims();
+        let statistics = [Host::of(statistics.mean), Host::of(statistics.variance)];
+        let (x, gamma, mut dy) = (Host::of(x), Host::of(gamma), Host::of(dy));
+        let [dgamma, dbeta] = columns::normalise_back(
+            x.values(),
+            statistics.each_ref().map(Host::values),
+            gamma.values(),
+            dy.values_mut(),
+            of_batch,
+        );
+        NormGradients { x: Some(dy.tensor()), gamma: tensor(dgamma, [d]), beta: tensor(dbeta, [d]) }
     }
 
     fn adamw(

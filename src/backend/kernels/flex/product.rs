@@ -48,10 +48,15 @@ pub(super) fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
 
 /// `onto` + a b, row-major.
 pub(super) fn product_onto(mut onto: Vec<f32>, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+    product_to(&mut onto, a, b);
+    onto
+}
+
+/// Adds a b to `onto`, row-major.
+pub(super) fn product_to(onto: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
     assert_eq!(onto.len(), a.rows * b.columns, "a {}x{} matrix", a.rows, b.columns);
     // SAFETY: `onto` holds every value.
     unsafe { multiply(onto.as_mut_ptr(), Onto::Values, a, b) };
-    onto
 }
 
 #[derive(Clone, Copy, PartialEq)]
