@@ -201,9 +201,12 @@ fn a_claim_about_what_the_study_does_not_have_is_refused_before_training() {
     assert_eq!(misnamed(&parse("c", &only).unwrap(), &twice), None);
 }
 
+/// Of a run and of its twin.
+type Pair = (f64, f64);
+
 /// State Bridge and its twins with shuffled targets over seeds, with these accuracies and cosines.
-fn bridges(runs: &[((f64, f64), (f64, f64))]) -> StudyResult {
-    let of_seed = |(seed, ((accuracy, twin), (cosine, its))): (u64, &((f64, f64), (f64, f64)))| {
+fn bridges(runs: &[(Pair, Pair)]) -> StudyResult {
+    let of_seed = |(seed, ((accuracy, twin), (cosine, its))): (u64, &(Pair, Pair))| {
         let one = |auxiliary, accuracy, cosine: f64| {
             let mut run = Sketch {
                 frozen: Some(0.30),
@@ -235,7 +238,7 @@ fn of_bridge(study: &StudyResult, keys: &str) -> Tested {
     tested(&study).remove(0)
 }
 
-const COSINES: (f64, f64) = (0.3, 0.01);
+const COSINES: Pair = (0.3, 0.01);
 const ACCURACY: &str = "metric = 'accuracy'\nthreshold = 'above 0.4'";
 const TRUSTED: &str = "metric = 'verdict'\nthreshold = 'trustworthy'";
 const ALIGNED: &str = "metric = 'cosine'\nthreshold = 'above 0.2'";
