@@ -182,7 +182,8 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
         hidden: states,
     };
     let learned = (rule.learn)(scene, &known);
-    if settings.trains_network {
+    // Outside of a training what a step would do is asked for.
+    if settings.trains_network || !scene.turn.is_trained() {
         let credit = (rule.credit)(scene, &known);
         let toward = Toward { error: known.error, factors, settings };
         if let Some(total) = local_loss(embedded, branches, &credit, &toward) {

@@ -99,6 +99,11 @@ impl Turn {
         Self { seed, epoch: 0, step: 0 }
     }
 
+    /// Whether it is a batch of a training.
+    fn is_trained(self) -> bool {
+        self.epoch > 0
+    }
+
     /// The stream of what auxiliary networks draw for the batch.
     fn stream(self, what: &str) -> rng::Stream {
         rng::stream(self.seed, &format!("auxiliary/{}/{}/{what}", self.epoch, self.step))

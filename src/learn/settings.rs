@@ -16,7 +16,7 @@ pub struct Settings {
     pub credit_tokens: CreditTokens,
     pub embed_signal: EmbedSignal,
     pub objective: Objective,
-    /// Whether the network is trained, and not only its credit learned.
+    /// Whether a training changes the network, and not its credit alone.
     pub trains_network: bool,
     /// Of a two-phase rule.
     pub nudging: Nudging,

@@ -5,10 +5,11 @@ use crate::backend::Differentiable;
 use crate::config::{Config, EmbedSignal, Method};
 use crate::model::{
     Buffers, NamedTensors, Net, Part, Pass, Target, assign, buffers_from, freeze, initial_buffers,
-    outline,
+    outline, without_gradient,
 };
 use anyhow::Result;
 use burn::tensor::Tensor;
+use std::collections::BTreeMap;
 
 /// A network with the learner that trains it.
 pub struct Trainee<B: Differentiable> {
@@ -78,6 +79,15 @@ impl<B: Differentiable> Trainee<B> {
             return;
         }
         self.net = self.net.take().map(change);
+    }
+
+    /// The parameters that ought to learn from `network`, the gradients of a batch, and for which none is
+    /// there.
+    pub fn without_gradient<G>(&self, network: &BTreeMap<String, G>) -> Vec<String> {
+        match self.learner.settings().trains_network {
+            true => without_gradient(self.net(), network),
+            false => Vec::new(),
+        }
     }
 
     /// What one batch gives: inputs [N, _] and what their outputs are held against.

@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::diagnostics;
 use crate::learn::two_phase::growth_of_force;
 use crate::learn::{Lesson, Trainee, Turn};
-use crate::model::{NamedTensors, Net, Target, export, hits, without_gradient};
+use crate::model::{NamedTensors, Net, Target, export, hits};
 use crate::number::{Number, numbers};
 use crate::probe::probe;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -223,7 +223,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
         let [samples, _] = images.dims();
         let Lesson { loss, outputs, network, own, force, buffers } =
             self.trainee.learn(images, target.clone(), turn);
-        let lost = without_gradient(self.trainee.net(), &network);
+        let lost = self.trainee.without_gradient(&network);
         ensure!(lost.is_empty(), "no gradient reached {}", lost.join(", "));
         self.trainee.buffers = buffers;
         self.trainee.update(|net| self.optimizer.step(net, network, rate));
