@@ -356,6 +356,9 @@ mod tests {
         let found = prediction_interval(&[1.0, 2.0, 3.0], 0.95).unwrap();
         assert!((found.high - 2.0 - 4.968275).abs() < 1e-5, "{found:?}");
         assert!((2.0 - found.low - 4.968275).abs() < 1e-5, "{found:?}");
+        // As wide as the values lie apart.
+        let tenfold = prediction_interval(&[10.0, 20.0, 30.0], 0.95).unwrap();
+        assert!((tenfold.high - 20.0 - 49.68275).abs() < 1e-4, "{tenfold:?}");
         let wide = prediction_interval(&[1.0, 2.0, 3.0], 0.99).unwrap();
         assert!((wide.high - 2.0 - 11.460221).abs() < 1e-5, "{wide:?}");
         assert_eq!(prediction_interval(&[1.0], 0.95), None);
@@ -378,5 +381,6 @@ mod tests {
         assert_eq!(Summary::of(&[5.7e-9]).to_string(), "5.700e-9 (n=1)");
         assert_eq!(Summary::of(&[f64::INFINITY, 1.0]).to_string(), "inf (n=2)");
         assert_eq!(format!("{:.1}", Summary::of(&[1.0, 2.0])), "1.5 ± 0.7 (n=2)");
+        assert_eq!(Summary::of(&[5.0, 5.0]).to_string(), "5.000 ± 0.000 (n=2)");
     }
 }

@@ -195,6 +195,18 @@ mod tests {
     }
 
     #[test]
+    fn an_aggregate_of_zero_has_no_sign_to_flip() {
+        // Cosines 0, 0 and ±1: the median is 0, the mean ±1/3.
+        for last in [1.0, -1.0] {
+            let layers = [&[(0.0, 1.0)][..], &[(0.0, 1.0)], &[(last, 0.0)], &[(1.0, 0.0)]];
+            let found = aggregation(&trace(vec![angled(&layers)]), None).unwrap();
+            assert_eq!(found.lowest.0.min(-found.highest.0), -1.0 / 3.0, "{found:?}");
+            assert!(found.lowest.0 == 0.0 || found.highest.0 == 0.0, "{found:?}");
+            assert!(!found.sign_flip, "{found:?}");
+        }
+    }
+
+    #[test]
     fn agrees_with_angles_between_unit_vectors() {
         for seed in 0..40 {
             let trace = random_trace(seed);

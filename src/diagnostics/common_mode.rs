@@ -182,6 +182,10 @@ mod tests {
         let lone = || batch(vec![matrix(&[&[1.0, 0.0]])]);
         let found = common_mode(&trace(vec![full(), lone()])).unwrap();
         assert_eq!(found, common_mode(&trace(vec![full()])).unwrap());
+        // Nor, for the cosine, does a batch of which a single sample has a direction.
+        let directed = batch(vec![matrix(&[&[1.0, 0.0], &[0.0, 0.0]])]);
+        let found = common_mode(&trace(vec![full(), directed])).unwrap();
+        assert!(close(found.per_layer[0].pairwise_cosine.0, -0.28), "{found:?}");
         let none = common_mode(&trace(vec![lone(), lone()])).unwrap();
         let layer = &none.per_layer[0];
         assert!(layer.mean_energy.0.is_nan() && layer.pairwise_cosine.0.is_nan());

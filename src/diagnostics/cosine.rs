@@ -96,6 +96,18 @@ mod tests {
     use crate::number::numbers;
     use crate::trace::{BatchTrace, Matrix};
 
+    #[test]
+    fn the_aggregate_is_over_the_layers_that_were_said_as_far_as_they_are_there() {
+        let said = |per_layer: usize, trains: Option<Vec<usize>>| {
+            let per_layer = vec![Number(0.5); per_layer];
+            Cosine { per_layer, trains, ..Cosine::default() }.positions()
+        };
+        assert_eq!(said(3, Some(vec![0, 2, 3, 4])), [0, 2]);
+        assert_eq!(said(3, None), [0, 1]);
+        assert_eq!(said(1, None), [0]);
+        assert!(said(0, None).is_empty());
+    }
+
     /// By the polarisation identity: cos = (‖û + v̂‖² − ‖û − v̂‖²) / 4, running mean over samples.
     fn naive(trace: &LayerTrace, layer: usize) -> f64 {
         let (mut average, mut seen) = (0.0, 0.0);

@@ -386,6 +386,9 @@ mod tests {
             &|v| v["tolerances"] = json!([{"metrics": ["*"], "kind": "none"}]),
             "tolerances[0]",
         );
+        let mut most = good.clone();
+        most["tolerances"] = json!([{"metrics": vec!["*"; MAX_PATTERNS], "kind": "exact"}]);
+        Baseline::parse(most.to_string().as_bytes()).unwrap();
         let many = json!(vec!["*"; MAX_PATTERNS + 1]);
         refused(
             &|v| v["tolerances"] = json!([{"metrics": many, "kind": "exact"}]),

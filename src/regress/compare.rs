@@ -305,6 +305,7 @@ fn whole_run(outcome: RowOutcome) -> MetricRow {
 mod tests {
     use super::*;
     use crate::config::Method;
+    use crate::number::Number;
     use crate::regress::ToleranceRule;
     use crate::study::testing::{Sketch, study};
 
@@ -352,6 +353,18 @@ mod tests {
         assert!(told(&found, RowOutcome::Improved).is_empty());
         assert!(told(&found, RowOutcome::Breached).contains(&"accuracy"));
         assert!(told(&found, RowOutcome::Breached).contains(&"depth_utility.status"));
+    }
+
+    #[test]
+    fn what_stayed_as_it_was_has_not_improved_though_its_pool_lies_elsewhere() {
+        let pool = Pool::from([("accuracy", vec![0.1, 0.101, 0.102])]);
+        let judged = |is: f64| {
+            let [was, is] = [0.9, is].map(|v| Value::Number(Number(v)));
+            judge("accuracy", ToleranceKind::Statistical(0.95), &was, &is, &pool)
+        };
+        assert_eq!(judged(0.101), RowOutcome::Within);
+        assert_eq!(judged(0.9), RowOutcome::Breached);
+        assert_eq!(judged(0.95), RowOutcome::Improved);
     }
 
     #[test]
@@ -418,6 +431,7 @@ mod tests {
         assert_eq!(told(&found, RowOutcome::Missing), ["run"]);
         let found = compare(&baseline, &one, Scope::Run, false).unwrap();
         assert!(!found.is_regression() && found.runs.len() == 1, "{:?}", found.notes);
+        assert_eq!(found.notes, ["One run was given: 1 of the baseline's 2 not looked at."]);
         let stranger = study(&[sketch(Method::Fa, 1)]);
         let error = compare(&baseline, &stranger, Scope::Run, false).unwrap_err().to_string();
         assert!(error.contains("no run like \"fa, seed 1\": it has bp, seed 1; dfa"), "{error}");

@@ -235,12 +235,33 @@ mod tests {
             ("a*b*c", "a-b-b-c", true),
             ("a*b*c", "a-c", false),
             ("aa*aa", "aaa", false),
+            ("a*b*b", "ab", false),
+            ("a*bc*c", "abc", false),
             ("*ab", "aab", true),
             ("", "", true),
             ("", "x", false),
             ("**", "x", true),
         ] {
             assert_eq!(matches(pattern, text), holds, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_new_baseline_leaves_each_metric_what_rounding_needs() {
+        use ToleranceKind::{Absolute, Exact, Relative};
+        let rules = ToleranceRule::of_rounding();
+        for (metric, kind) in [
+            ("growth.threshold", Exact),
+            ("epochs", Exact),
+            ("training.test_accuracy", Absolute(0.002)),
+            ("depth_utility", Absolute(0.3)),
+            ("cosine.h_0", Absolute(1e-4)),
+            ("control.perturbation.h_1.credit", Absolute(1e-4)),
+            ("control.perturbation_f32.h_1.credit", Absolute(0.01)),
+            ("growth", Relative(1e-4)),
+        ] {
+            let rule = rules.iter().find(|rule| rule.holds_for(metric, "dfa, seed 1"));
+            assert_eq!(rule.map(|rule| rule.kind), Some(kind), "{metric}");
         }
     }
 
@@ -321,5 +342,7 @@ mod tests {
         assert!(found.holds_for("ab", "dfa, seed 1") && !found.holds_for("ab", "fa, seed 1"));
         assert_eq!(serde_json::to_string(&found).unwrap(), text);
         assert_eq!(found.kind.to_string(), "± 0.1 %");
+        let absolute = rule(r#"{"metrics": ["*"], "kind": "absolute", "by": 0.5}"#).unwrap();
+        assert_eq!(absolute.kind, ToleranceKind::Absolute(0.5));
     }
 }

@@ -153,3 +153,52 @@ impl LayerTrace {
         self.batches[0].samples()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Batches of a network of `blocks` blocks, of which nothing is known but logits and labels.
+    fn trace(blocks: usize, batches: &[(&[[f64; 2]], &[u32])]) -> LayerTrace {
+        let batch = |(logits, labels): &(&[[f64; 2]], &[u32])| BatchTrace {
+            hidden: vec![Matrix::new(labels.len(), 1, vec![1.0; labels.len()]); blocks + 1],
+            gradient: None,
+            credit: None,
+            logits: Some(Matrix::new(labels.len(), 2, logits.concat())),
+            labels: Some(labels.to_vec()),
+        };
+        LayerTrace {
+            loss_reduction: None,
+            credit_trains: None,
+            tokens: "single".into(),
+            batches: batches.iter().map(batch).collect(),
+        }
+    }
+
+    #[test]
+    fn a_label_that_another_class_draws_with_is_not_classified() {
+        let one =
+            trace(1, &[(&[[2.0, 1.0], [1.0, 1.0], [1.0, 2.0]], &[0, 0, 1]), (&[[0.0, 3.0]], &[0])]);
+        assert_eq!(one.classified(), Some((2, 4)));
+        assert_eq!(trace(1, &[(&[], &[])]).classified(), None);
+        assert_eq!(one.batch_size(), 3);
+    }
+
+    #[test]
+    fn the_layers_that_train_are_those_said_as_far_as_they_are_there_else_the_block_positions() {
+        let mut three = trace(3, &[(&[[0.0, 1.0]], &[1])]);
+        assert_eq!(three.training_layers(), [0, 1, 2]);
+        three.credit_trains = Some(vec![0, 3, 4]);
+        assert_eq!(three.training_layers(), [0, 3]);
+        assert_eq!(trace(0, &[(&[[0.0, 1.0]], &[1])]).training_layers(), [0]);
+    }
+
+    #[test]
+    fn a_reduction_is_called_what_it_is_called_in_artefacts() {
+        for reduction in [LossReduction::Mean, LossReduction::Sum] {
+            let written = serde_json::to_value(reduction).unwrap();
+            assert_eq!(written, reduction.word());
+        }
+        assert_eq!(LossReduction::Sum.word(), "sum");
+    }
+}

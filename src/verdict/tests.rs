@@ -1,3 +1,5 @@
+mod controls;
+
 use super::testing::{Specimen, published};
 use super::*;
 use crate::diagnostics::testing::{matrix, same_everywhere, trace};
@@ -100,6 +102,30 @@ fn a_baseline_gets_no_depth_utility_and_names_no_mode() {
 }
 
 #[test]
+fn what_passed_or_is_missing_is_told_only_of_a_run_that_may_stand() {
+    let is_told = |run: Specimen| {
+        let reasons = run.audit().reasons;
+        reasons.iter().any(|r| r.contains("Nothing that was evaluated") || r.contains("All three"))
+    };
+    assert!(is_told(specimen("BP")) && is_told(Specimen { frozen: None, ..specimen("BP") }));
+    assert!(!is_told(specimen("DFA")));
+    assert!(!is_told(Specimen { frozen: None, ..specimen("DFA") }));
+    assert!(!is_told(specimen("frozen (DFA)")));
+}
+
+#[test]
+fn a_cosine_that_is_no_number_is_named_by_its_layers() {
+    let lost = |layers: &[usize]| {
+        let mut cosine = vec![0.3; 5];
+        layers.iter().for_each(|&l| cosine[l] = f64::NAN);
+        Specimen { cosine, ..specimen("FA") }.audit().reasons.join("\n")
+    };
+    assert!(lost(&[2]).contains("The cosine is not a number at layer 2."), "{}", lost(&[2]));
+    let two = lost(&[0, 3]);
+    assert!(two.contains("The cosine is not a number at layers 0 and 3."), "{two}");
+}
+
+#[test]
 fn stability_never_decides_and_needs_eight_batches() {
     // Every sample of every batch alike: cosine 1 between batches.
     let layers = || vec![matrix(&[&[1.0f32, 2.0][..]; 4]); 3];
@@ -195,6 +221,37 @@ fn a_floor_that_only_fires_for_the_batch_size_says_so() {
     assert_eq!(audit.diagnostics.reference.status, Fired);
     let note = audit.notes.iter().find(|n| n.contains("N = 2048")).unwrap();
     assert!(note.ends_with("At 128 it would be 9.0e-7, which would pass."), "{note}");
+}
+
+#[test]
+fn that_nothing_proves_the_reference_is_told_of_a_run_with_cosines() {
+    use crate::evidence::{Checked, proof};
+    let told = |label: &str, proof: Checked| {
+        let mut audit = specimen(label).audit();
+        audit.evidence.checks.push(proof);
+        reasons::reasons(&audit).contains(&"Nobody proved it.".to_string())
+    };
+    let unproved = || Checked::not_checkable(proof::CHECK, "Nobody proved it.");
+    assert!(told("FA", unproved()));
+    assert!(!told("frozen (DFA)", unproved()));
+    assert!(!told("FA", Checked::holds(proof::CHECK, "Nobody proved it.")));
+}
+
+#[test]
+fn a_reference_at_its_floor_passes_and_what_it_would_do_at_128_is_told() {
+    let note = |value: f64, n: usize, standard: f64| {
+        let mut audit = specimen("FA").audit();
+        let found = &mut audit.diagnostics.reference;
+        found.value = Some(Number(value));
+        found.detail.batch_size = Some(n);
+        found.detail.at_batch_128 = Some(Number(standard));
+        caveats::caveats(&audit).into_iter().find(|n| n.contains("scales with 1/N"))
+    };
+    assert!(note(1e-7, 64, 5e-8).unwrap().ends_with("5.0e-8, which would fire."));
+    assert!(note(5e-8, 256, 1e-7).unwrap().ends_with("1.0e-7, which would pass."));
+    assert!(note(1e-6, 64, 5e-7).unwrap().ends_with("it would be 5.0e-7."));
+    assert_eq!(note(1e-7, 128, 1e-7), None);
+    assert_eq!(note(f64::NAN, 64, f64::NAN), None);
 }
 
 #[test]
@@ -308,4 +365,12 @@ fn a_learned_credit_tells_what_it_gains_over_its_twins_and_which_one_is_missing(
         assert!(note.contains("auxiliary = \"shuffled\""), "{note}");
     }
     assert_eq!(told(&specimen("DFA").audit()), "");
+}
+
+#[test]
+fn a_seed_that_diverged_keeps_the_method_from_being_trustworthy() {
+    let healthy = Specimen { seed: 123, ..specimen("BP") };
+    assert_eq!(summarise(&[healthy.audit()])[0].verdict, Decision::Trustworthy);
+    let diverged = Specimen { diverged: Some("loss was nan in epoch 3"), ..specimen("BP") };
+    assert_eq!(summarise(&[healthy.audit(), diverged.audit()])[0].verdict, Decision::Inconclusive);
 }

@@ -363,6 +363,9 @@ fn what_half_precision_resolves_and_a_layers_scale_are_said_in_the_notes() {
     assert!(notes.contains("Beside its gradient the credit at h_1 is"), "{notes}");
 }
 
+/// A fault, planted, and the words that it must be named with.
+type Planted = (fn(&mut Recording), &'static str);
+
 /// A stranger's feedback must not be called significant where there is no fixed matrix.
 #[test]
 fn without_its_premise_the_null_is_not_evaluated_and_says_why() {
@@ -372,7 +375,7 @@ fn without_its_premise_the_null_is_not_evaluated_and_says_why() {
         recording.audit("--controls")["controls"]["null"].clone()
     };
     assert_eq!(null(|_| ())["draws"], 20);
-    let cases: [(fn(&mut Recording), &str); 4] = [
+    let cases: [Planted; 4] = [
         (
             |r| r.labels.values_mut().for_each(|labels| labels.rotate_left(1)),
             "no fixed matrix of the output error",

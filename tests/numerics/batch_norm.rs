@@ -72,7 +72,7 @@ fn running_statistics_move_by_pytorchs_momentum_and_are_what_an_evaluation_sees(
     let of_batch = statistics(&tensors);
     let z = columns(&affine(&tensors, "embed.linear", &wave(3, SAMPLES * INPUTS, 1.5)), WIDTH);
     let mut pass = Pass { mode: Mode::Train, ..trainee.pass() };
-    let mut running = vec![[0.0, 1.0]; WIDTH];
+    let mut running = [[0.0, 1.0]; WIDTH];
     for step in 0..3 {
         // γ is 1 and β 0.
         let normed = |j: usize, [mean, variance]: [f64; 2]| -> Vec<f64> {
