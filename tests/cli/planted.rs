@@ -363,8 +363,8 @@ fn what_half_precision_resolves_and_a_layers_scale_are_said_in_the_notes() {
     assert!(notes.contains("Beside its gradient the credit at h_1 is"), "{notes}");
 }
 
-/// A fault, planted, and the words that it must be named with.
-type Planted = (fn(&mut Recording), &'static str);
+/// A fault after which there is no null, and what is said of it.
+type WithoutNull = (fn(&mut Recording), &'static str);
 
 /// A stranger's feedback must not be called significant where there is no fixed matrix.
 #[test]
@@ -375,7 +375,7 @@ fn without_its_premise_the_null_is_not_evaluated_and_says_why() {
         recording.audit("--controls")["controls"]["null"].clone()
     };
     assert_eq!(null(|_| ())["draws"], 20);
-    let cases: [Planted; 4] = [
+    let cases: [WithoutNull; 4] = [
         (
             |r| r.labels.values_mut().for_each(|labels| labels.rotate_left(1)),
             "no fixed matrix of the output error",
