@@ -132,9 +132,9 @@ pub struct SeedTau {
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Below zero with its interval; of one seed, below zero.
-    Opposite,
+    Against,
     /// Above zero, likewise.
-    Alike,
+    Along,
     /// The interval holds zero.
     Open,
     NotEvaluated,
@@ -400,8 +400,8 @@ fn order(taus: &[f64], interval: Option<Interval>) -> Order {
     let tau = mean(taus);
     let (low, high) = interval.map_or((tau, tau), |interval| (interval.low, interval.high));
     match (low.partial_cmp(&0.0), high.partial_cmp(&0.0)) {
-        (Some(Ordering::Greater), _) => Order::Alike,
-        (_, Some(Ordering::Less)) => Order::Opposite,
+        (Some(Ordering::Greater), _) => Order::Along,
+        (_, Some(Ordering::Less)) => Order::Against,
         _ => Order::Open,
     }
 }

@@ -166,11 +166,11 @@ fn methods_are_ranked_by_cosine_and_by_function_in_every_report() {
         let text = words(&text).replace("&#39;", "'");
         for part in [
             "Ranking by cosine and by function, λ = 0",
-            "Kendall's τ-b, cosine against function, λ = 0",
+            "Kendall's τ-b of cosine and function, λ = 0",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(text.contains("osine over the trained layers ranks opposite to "), "{text}");
+        assert!(text.contains("osine over the trained layers ranks against "), "{text}");
     }
     let json: Value = serde_json::from_str(&report(&place, "json")).expect("JSON");
     let found = &json["inversion"][0];

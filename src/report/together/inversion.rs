@@ -72,14 +72,14 @@ fn agreement(found: &Inversion) -> Panel {
         sentence(over, &own)
     });
     Panel {
-        title: format!("Kendall's τ-b, cosine against function, {}", found.condition),
+        title: format!("Kendall's τ-b of cosine and function, {}", found.condition),
         note: "1: the same order, −1: the opposite one. τ of each seed over the methods that are ranked, mean \
-               ± sample standard deviation over seeds, 95 % interval of the mean (Student's t); opposite or \
-               alike where the interval holds no zero. Few seeds make it wide, beyond ±1 too, and few methods \
+               ± sample standard deviation over seeds, 95 % interval of the mean (Student's t); against or \
+               along where the interval holds no zero. Few seeds make it wide, beyond ±1 too, and few methods \
                leave τ few values. ρ is the cosine pooled differently (protocol §13): \
                that the two agree is no evidence."
             .into(),
-        columns: ["Cosine over", "Against", "τ-b", "n", "95 %", "Order"].map(String::from).to_vec(),
+        columns: ["Cosine over", "Order by", "τ-b", "n", "95 %", "Ranks"].map(String::from).to_vec(),
         words: vec![0, 1, 5],
         rows: found.agreements.iter().map(agreement_row).collect(),
         said: said.into(),
@@ -88,8 +88,8 @@ fn agreement(found: &Inversion) -> Panel {
 
 fn agreement_row(found: &Agreement) -> Vec<Cell> {
     let (word, shade) = match found.order {
-        Order::Opposite => ("opposite", Shade::Bad),
-        Order::Alike => ("alike", Shade::Good),
+        Order::Against => ("against", Shade::Bad),
+        Order::Along => ("along", Shade::Good),
         Order::Open => ("open", Shade::Muted),
         Order::NotEvaluated => ("not evaluated", Shade::Muted),
     };
@@ -119,7 +119,7 @@ fn tau_words(tau: &Summary) -> String {
     }
 }
 
-/// Whether the cosine ranks opposite to function, in one sentence.
+/// Whether the cosine ranks against function, in one sentence.
 fn sentence(over: Over, own: &[&Agreement]) -> String {
     let cosine = match over {
         Over::Trained => "the cosine over the trained layers",
@@ -131,19 +131,20 @@ fn sentence(over: Over, own: &[&Agreement]) -> String {
     let why = own.iter().find_map(|a| a.not_evaluated.as_deref()).unwrap_or_default();
     let evaluated = own.len() - of(Order::NotEvaluated).len();
     if evaluated == 0 {
-        return format!("Whether {cosine} ranks opposite to function is not evaluated: {why}.");
+        return format!("Whether {cosine} ranks against function is not evaluated: {why}.");
     }
-    let opposite = of(Order::Opposite);
-    let mut text = match opposite.len() {
-        0 => format!("{cosine} ranks opposite to none of {}", list(&names(own))),
-        n if n == own.len() => format!("{cosine} ranks opposite to every functional metric"),
-        _ => format!("{cosine} ranks opposite to {}", list(&opposite)),
+    let against = of(Order::Against);
+    let mut text = match against.len() {
+        0 => format!("{cosine} ranks against none of {}", list(&names(own))),
+        n if n == own.len() => format!("{cosine} ranks against every functional metric"),
+        _ => format!("{cosine} ranks against {}", list(&against)),
     };
-    for (order, words) in [(Order::Alike, "alike"), (Order::Open, "open (the interval holds zero)")]
+    for (order, words) in
+        [(Order::Along, "along with"), (Order::Open, "open (the interval holds zero):")]
     {
         let names = of(order);
         if !names.is_empty() {
-            text += &format!("; {words}: {}", list(&names));
+            text += &format!("; {words} {}", list(&names));
         }
     }
     let missing = of(Order::NotEvaluated);

@@ -82,7 +82,7 @@ fn the_published_methods_are_ranked_by_cosine_and_by_each_function() {
             let tau = found.tau.unwrap();
             assert!((tau.mean - want).abs() < 1e-12 && tau.std == Some(0.0), "{by:?}: {tau}");
             // The seeds do not differ here at all.
-            assert_eq!(found.order, Order::Alike);
+            assert_eq!(found.order, Order::Along);
         }
     }
 }
@@ -106,7 +106,7 @@ fn tau_is_taken_on_each_seed_and_its_interval_over_them_decides() {
 }
 
 #[test]
-fn an_order_that_is_opposite_on_every_seed_is_called_so() {
+fn an_order_that_is_against_another_on_every_seed_is_called_so() {
     let mut study = published();
     for run in &mut study.runs {
         let audit = run.audit.as_mut().unwrap();
@@ -114,12 +114,12 @@ fn an_order_that_is_opposite_on_every_seed_is_called_so() {
     }
     let found = inversions(&study).remove(0);
     let accuracy = tau(&found, Over::Deep, By::Accuracy);
-    assert_eq!((accuracy.tau.unwrap().mean, accuracy.order), (-1.0, Order::Opposite));
+    assert_eq!((accuracy.tau.unwrap().mean, accuracy.order), (-1.0, Order::Against));
     // Of one seed its sign decides, without an interval.
     study.runs.retain(|run| run.record.config.seed == 42);
     let one = inversions(&study).remove(0);
     let accuracy = tau(&one, Over::Trained, By::Accuracy);
-    assert_eq!((accuracy.interval, accuracy.order), (None, Order::Opposite));
+    assert_eq!((accuracy.interval, accuracy.order), (None, Order::Against));
 }
 
 #[test]
