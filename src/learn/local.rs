@@ -142,12 +142,17 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     let Scene { net, own, settings, .. } = *scene;
     let mut pass = Pass::train(&lift(scene.buffers));
     let [n, _] = images.dims();
+    // Outside of a training what a step would do is asked for.
+    let steps = settings.trains_network || !scene.turn.is_trained();
+    // Burn keeps for ever what it recorded for a gradient that nobody asks for.
+    let fixed = (!steps).then(|| net.clone().no_grad());
+    let blocks = fixed.as_ref().unwrap_or(net);
     // What else reaches a branch must reach it whole.
     let ends = settings.penalty == 0.0 && settings.credit_tokens == CreditTokens::All;
     let factors = (rule.direct && pays::<B>(own, &images)).then_some(own);
     let through = &mut pass;
-    let ending = if ends { net.embed_ending(images.clone(), through) } else { None };
-    let embedded = Trained::of(ending, || net.embed(images, through));
+    let ending = if ends { blocks.embed_ending(images.clone(), through) } else { None };
+    let embedded = Trained::of(ending, || blocks.embed(images, through));
     let mut hidden = embedded.value(n);
     let mut states = Vec::new();
     let mut keep = |h: &Tensor<B, 3>| {
@@ -158,9 +163,9 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     keep(&hidden);
     let mut branches = Vec::with_capacity(net.blocks());
     for l in 0..net.blocks() {
-        let ending = if ends { net.branch_ending(l, hidden.clone(), through) } else { None };
-        let branch = Trained::of(ending, || net.branch(l, hidden.clone(), through));
-        hidden = net.advance(l, hidden, branch.value(n), through);
+        let ending = if ends { blocks.branch_ending(l, hidden.clone(), through) } else { None };
+        let branch = Trained::of(ending, || blocks.branch(l, hidden.clone(), through));
+        hidden = blocks.advance(l, hidden, branch.value(n), through);
         branches.push(branch);
         keep(&hidden);
     }
@@ -182,8 +187,7 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
         hidden: states,
     };
     let learned = (rule.learn)(scene, &known);
-    // Outside of a training what a step would do is asked for.
-    if settings.trains_network || !scene.turn.is_trained() {
+    if steps {
         let credit = (rule.credit)(scene, &known);
         let toward = Toward { error: known.error, factors, settings };
         if let Some(total) = local_loss(embedded, branches, &credit, &toward) {
