@@ -73,7 +73,7 @@ mod tests {
         let study = claiming(bridges());
         let panels = panels(&study);
         assert!(panels.len() > 6 && panels[0].title == "Claims", "{}", panels.len());
-        for title in ["Learned credit", "Ranking by cosine", "Kendall's τ-b, cosine"] {
+        for title in ["Learned credit", "Ranking by cosine", "Kendall's τ-b of cosine"] {
             assert!(panels.iter().any(|panel| panel.title.starts_with(title)), "{title}");
         }
         let formats = [
