@@ -121,9 +121,13 @@ fn a_run_of_each_learned_or_two_phase_credit_that_is_interrupted_inside_an_epoch
         let whole = format!("{method}-whole");
         place.done(&format!("{train} --out {whole}"));
         // Before its first step the second epoch may still wait for the checkpoint of the first.
-        let cut = (0..6).map(|i| (format!("{method}-cut-{i}"), 30 << i)).find(|(cut, behind)| {
+        let cut = (0..9).map(|i| (format!("{method}-cut-{i}"), 4 << i)).find(|(cut, behind)| {
             let (line, behind) = (format!("{train} --out {cut}"), Duration::from_millis(*behind));
             let outcome = place.stop_behind_an_epoch(cut, "-INT", &line, behind);
+            // A fast machine may have trained to the end by then.
+            if outcome.code == 0 {
+                return false;
+            }
             assert_eq!(outcome.code, 130, "{method}: {}", outcome.stderr);
             let checkpoint = Checkpoint::load(&place.path(cut).join("checkpoint.mpk"));
             checkpoint.expect("a checkpoint").progress.step > 0
