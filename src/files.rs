@@ -3,6 +3,7 @@
 
 use crate::failure::survived;
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{Error, ErrorKind, Read, Write};
@@ -213,6 +214,23 @@ pub fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     bytes.try_reserve_exact(length as usize + 1)?;
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(too_long()) } else { Ok(bytes) }
+}
+
+/// SHA-256 (hex) of a file's bytes, whatever its length.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn sha256(path: &Path) -> std::io::Result<String> {
+    let (mut file, mut hasher) = (File::open(path)?, Sha256::new());
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(crate::hex(&hasher.finalize())),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 /// As [`read`], for a text of at most [`LONGEST_TEXT`] bytes.

@@ -12,7 +12,7 @@ use std::path::Path;
 
 impl Auditor {
     /// What the run of `path`, of this accuracy, gains over the auxiliary twins beside it; `None` where
-    /// its credit is not learned.
+    /// its credit is not learned, or trains no network.
     ///
     /// # Errors
     /// If what lies beside it cannot be looked at.
@@ -22,7 +22,9 @@ impl Auditor {
         checkpoint: &Checkpoint,
         accuracy: f64,
     ) -> Result<Option<LearnedCredit>> {
-        if !checkpoint.config.has_learned_credit() {
+        let config = &checkpoint.config;
+        // On a network that stays no credit gains accuracy.
+        if !config.has_learned_credit() || config.frozen_network_sha256.is_some() {
             return Ok(None);
         }
         let mut found = LearnedCredit::default();

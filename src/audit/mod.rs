@@ -10,6 +10,7 @@ mod learned;
 pub mod rerun;
 mod traced;
 mod twin;
+pub mod unchanged;
 
 use crate::backend::{self, Differentiable, Task};
 use crate::battery;
@@ -161,6 +162,15 @@ impl Auditor {
         if checkpoint.config.is_baseline() {
             return Ok(None);
         }
+        if checkpoint.config.frozen_network_sha256.is_some() {
+            return match &self.options.frozen {
+                None => Ok(None),
+                Some(given) => Err(usage(format!(
+                    "--frozen {}: leave it out: the network of this run was taken as it is",
+                    given.display()
+                ))),
+            };
+        }
         let found = match &self.options.frozen {
             Some(given) => Some(given.clone()),
             // What lies beside it shares neither its initialisation nor its data order.
@@ -230,6 +240,7 @@ fn subject(checkpoint: &Checkpoint, record: Option<&RunRecord>) -> Subject {
         is_baseline: config.is_baseline(),
         diverged,
         imported: checkpoint.imported.as_ref().map(|i| shown::line(&i.file)),
+        frozen_network: config.frozen_network_sha256.clone(),
     }
 }
 

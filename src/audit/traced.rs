@@ -210,6 +210,7 @@ fn subject(info: &TraceInfo) -> Subject {
         is_baseline: is(&method, Method::Frozen) || is(&method, Method::Shallow),
         diverged: None,
         imported: None,
+        frozen_network: None,
         method,
     }
 }

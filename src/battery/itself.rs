@@ -35,7 +35,7 @@ fn judged(accuracy: f64, again: f64) -> Checked {
         source: "itself".into(),
         differs: Vec::new(),
     };
-    match depth_utility(Some(accuracy), Some(&twin), false) {
+    match depth_utility(Some(accuracy), Some(&twin), None) {
         Ok(found) if found.value == 0.0 => {
             Checked::holds(CHECK, "A network's margin over itself is 0, exactly.")
         }

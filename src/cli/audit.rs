@@ -1,8 +1,9 @@
 //! `fa-audit audit`: trains what a study lacks, and ends with the table.
 
 use super::options::data_dir_key;
-use super::results::{self, FailOn, Judged};
+use super::results::{self, FailOn};
 use super::{DONE, FAILED, INTERRUPTED, Show, VERDICT, print};
+use crate::audit::unchanged::{self, Judgements};
 use crate::audit::{Auditor, Options};
 use crate::backend;
 use crate::config::Layer;
@@ -11,9 +12,11 @@ use crate::message::tell;
 use crate::study::claims::tested;
 use crate::study::{
     self, DEMONSTRATION, Display, Estimator, Failure, Mixture, PlannedRun, Program, Shard, Study,
-    StudyFile, listing, train_missing,
+    StudyFile, listing, train_missing, with_base_keys,
 };
 use crate::train::interrupt;
+use crate::train::run_dir::RunDir;
+use crate::verdict::Audit;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +57,9 @@ pub struct Args {
     /// Where the CIFAR files lie
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Set a key that all runs share
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Show a row for each run, with its reasons, beside the means over seeds
     #[arg(long)]
     seeds: bool,
@@ -132,7 +138,15 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     conclude(&args, &root, &runs, failures, shown)
 }
 
-/// Judges what finished, and ends with the table; what failed stands under it.
+/// A verdict, and what it was made from where it is new.
+struct Verdict<'a> {
+    audit: Audit,
+    dir: &'a RunDir,
+    made_from: Option<String>,
+}
+
+/// Judges what finished and is not judged as it stands, and ends with the table; what failed stands under
+/// it.
 fn conclude(
     args: &Args,
     root: &Path,
@@ -141,7 +155,9 @@ fn conclude(
     shown: study::ShownProgress,
 ) -> Result<u8> {
     let data_dir = args.data_dir.clone();
-    let mut auditor = Auditor::new(Options { data_dir, controls: true, ..Options::default() });
+    let options = Options { data_dir, controls: true, ..Options::default() };
+    let mut judgements = Judgements::of(root, &options)?;
+    let mut auditor = Auditor::new(options);
     let mut judged = Vec::new();
     let finished = finished(runs)?;
     let bar = study::judging(finished.len(), shown);
@@ -149,10 +165,14 @@ fn conclude(
         if interrupt::asked() {
             return Ok(interrupted());
         }
-        let verdict_file = run.dir.path().join("verdict.json");
-        match auditor.audit(&run.dir.checkpoint()) {
-            Ok(audit) => judged.push(Judged { audit, verdict_file }),
-            Err(error) => failures.push(Failure::of(run, format!("not judged: {error:#}"))),
+        let dir = &run.dir;
+        let made_from = judgements.made_from(dir, run.config)?;
+        match judgements.standing(dir, &made_from)? {
+            Some(audit) => judged.push(Verdict { audit, dir, made_from: None }),
+            None => match auditor.audit(&dir.checkpoint()) {
+                Ok(audit) => judged.push(Verdict { audit, dir, made_from: Some(made_from) }),
+                Err(error) => failures.push(Failure::of(run, format!("not judged: {error:#}"))),
+            },
         }
         bar.inc(1);
     }
@@ -160,7 +180,12 @@ fn conclude(
     let audits: Vec<_> = judged.iter().map(|j| j.audit.clone()).collect();
     // What was found is not lost to a folder that cannot be written, nor the files to a closed pipe.
     let printed = if args.json { results::show(&audits, true, args.seeds) } else { Ok(()) };
-    results::write_verdicts(&judged)?;
+    for Verdict { audit, dir, made_from } in &judged {
+        if let Some(made_from) = made_from {
+            let text = results::write_verdict(audit, &dir.verdict_file())?;
+            unchanged::note(dir, made_from, &text)?;
+        }
+    }
     let study = super::report::write_pages(root)?;
     printed?;
     if !args.json {
@@ -210,10 +235,15 @@ impl Args {
         if let Some(dir) = &self.data_dir {
             over.keys.insert("data_dir".into(), data_dir_key(dir)?);
         }
-        match &self.study {
-            Some(path) => Study::read(path, &over),
-            None => Study::parse("the demonstration study", DEMONSTRATION, &over),
+        let mut set = Layer::new("--set");
+        for assignment in &self.set {
+            set.set(assignment)?;
         }
+        let Some(path) = &self.study else {
+            const NAME: &str = "the demonstration study";
+            return Study::parse(NAME, &with_base_keys(NAME, DEMONSTRATION, &set)?, &over);
+        };
+        Study::read_setting(path, &set, &over)
     }
 
     /// Refuses a mixture, or warns of one that was allowed.
@@ -238,6 +268,9 @@ impl Args {
             if let Some(dir) = dir {
                 words += &format!(" {flag} {}", dir.display());
             }
+        }
+        for assignment in &self.set {
+            words += &format!(" --set {assignment}");
         }
         words
     }

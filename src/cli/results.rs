@@ -36,16 +36,23 @@ pub struct Judged {
 /// # Errors
 /// Names the file that cannot be written.
 pub fn write_verdicts(judged: &[Judged]) -> Result<()> {
-    for Judged { audit, verdict_file } in judged {
-        if let Some(dir) = verdict_file.parent() {
-            std::fs::create_dir_all(dir)
-                .with_context(|| format!("cannot create {}", dir.display()))?;
-        }
-        let mut bytes = Vec::new();
-        json::write(audit, &mut bytes)?;
-        write_atomically(verdict_file, &bytes)?;
+    judged
+        .iter()
+        .try_for_each(|Judged { audit, verdict_file }| write_verdict(audit, verdict_file).map(drop))
+}
+
+/// Writes a `verdict.json`, and gives its text.
+///
+/// # Errors
+/// Names the file that cannot be written.
+pub fn write_verdict(audit: &Audit, file: &Path) -> Result<Vec<u8>> {
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
-    Ok(())
+    let mut bytes = Vec::new();
+    json::write(audit, &mut bytes)?;
+    write_atomically(file, &bytes)?;
+    Ok(bytes)
 }
 
 /// Writes `verdicts.csv` into `dir`.

@@ -5,7 +5,7 @@ use super::keys::{KEYS, Key, Role, Value as KeyValue, key};
 use super::{Arch, BackendName, Config, validate::validate};
 use crate::data::DatasetKind;
 use crate::failure::usage;
-use crate::files::read_text;
+use crate::files::{read_text, sha256};
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -95,14 +95,27 @@ pub fn resolve(layers: &[Layer]) -> Result<Config> {
     }
     follow_the_device(&mut table, layers);
     integers_as_floats(&mut table, &defaults);
-    let config: Config = serde_path_to_error::deserialize(table).map_err(|e| {
+    let mut config: Config = serde_path_to_error::deserialize(table).map_err(|e| {
         let key = e.path().to_string();
         let source = source_of(layers, &key);
         usage(format!("{source}: {key}: {}", one_line(&e.inner().to_string())))
     })?;
     validate(&config)
         .map_err(|e| usage(format!("{}: {}: {}", source_of(layers, e.key), e.key, e.problem)))?;
+    name_frozen_network(&mut config).map_err(|e| {
+        usage(format!("{}: frozen_network: {e:#}", source_of(layers, "frozen_network")))
+    })?;
     Ok(config)
+}
+
+/// A run is named by the bytes of the network that it stands on, not by where they lie.
+fn name_frozen_network(config: &mut Config) -> Result<()> {
+    if let (Some(path), None) = (&config.frozen_network, &config.frozen_network_sha256) {
+        let digest = sha256(path)
+            .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
+        config.frozen_network_sha256 = Some(digest);
+    }
+    Ok(())
 }
 
 fn last<T: DeserializeOwned>(layers: &[Layer], key: &str) -> Result<Option<T>> {

@@ -34,14 +34,15 @@ pub struct DepthUtility {
     pub frozen_differs: Vec<String>,
 }
 
-/// The margin over the frozen baseline in percentage points.
+/// The margin over the frozen baseline in percentage points, unless the run is `exempt`: its accuracy is
+/// nothing that its rule reached.
 pub fn depth_utility(
     accuracy: Option<f64>,
     frozen: Option<&FrozenBaseline>,
-    is_baseline: bool,
+    exempt: Option<Unmeasured>,
 ) -> Measured<DepthUtility> {
-    if is_baseline {
-        return Err(Unmeasured::IsBaseline);
+    if let Some(why) = exempt {
+        return Err(why);
     }
     let accuracy = accuracy.ok_or(Unmeasured::NoAccuracy)?;
     let frozen = frozen.ok_or(Unmeasured::NoFrozenTwin)?;
@@ -79,10 +80,10 @@ mod tests {
     #[test]
     fn it_is_in_percentage_points_and_positive_when_depth_pays() {
         // Counted in test images instead of fractions: 5,800 and 3,490 of 10,000.
-        let found = depth_utility(Some(0.58), Some(&frozen(0.349)), false).unwrap();
+        let found = depth_utility(Some(0.58), Some(&frozen(0.349)), None).unwrap();
         assert!((found.value - (5800 - 3490) as f64 / 100.0).abs() < 1e-9);
         assert_eq!(found.detail.frozen_accuracy, Some(Number(0.349)));
-        let worse = depth_utility(Some(0.296), Some(&frozen(0.349)), false).unwrap();
+        let worse = depth_utility(Some(0.296), Some(&frozen(0.349)), None).unwrap();
         assert!((worse.value + 5.3).abs() < 1e-9);
     }
 
@@ -90,7 +91,7 @@ mod tests {
     fn a_margin_of_exactly_two_points_is_exactly_two() {
         for correct in 0..9_800 {
             let (low, high) = (f64::from(correct) / 1e4, f64::from(correct + 200) / 1e4);
-            let found = depth_utility(Some(high), Some(&frozen(low)), false).unwrap();
+            let found = depth_utility(Some(high), Some(&frozen(low)), None).unwrap();
             assert_eq!(found.value, 2.0, "{correct}");
         }
     }
@@ -98,15 +99,17 @@ mod tests {
     #[test]
     fn without_a_twin_or_for_a_baseline_it_is_not_evaluated() {
         let twin = frozen(0.3);
-        let found = |accuracy, frozen, baseline| depth_utility(accuracy, frozen, baseline);
-        assert_eq!(found(Some(0.5), None, false), Err(Unmeasured::NoFrozenTwin));
-        assert_eq!(found(None, Some(&twin), false), Err(Unmeasured::NoAccuracy));
-        assert_eq!(found(Some(0.5), Some(&twin), true), Err(Unmeasured::IsBaseline));
+        let found = |accuracy, frozen, exempt| depth_utility(accuracy, frozen, exempt);
+        assert_eq!(found(Some(0.5), None, None), Err(Unmeasured::NoFrozenTwin));
+        assert_eq!(found(None, Some(&twin), None), Err(Unmeasured::NoAccuracy));
+        for exempt in [Unmeasured::IsBaseline, Unmeasured::NotItsNetwork] {
+            assert_eq!(found(Some(0.5), Some(&twin), Some(exempt.clone())), Err(exempt));
+        }
     }
 
     #[test]
     fn an_accuracy_that_is_nan_stays_nan() {
-        let found = depth_utility(Some(f64::NAN), Some(&frozen(0.3)), false).unwrap();
+        let found = depth_utility(Some(f64::NAN), Some(&frozen(0.3)), None).unwrap();
         assert!(found.value.is_nan());
     }
 }

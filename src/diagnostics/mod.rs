@@ -68,6 +68,8 @@ pub enum Unmeasured {
     NoAccuracy,
     NoFrozenTwin,
     IsBaseline,
+    /// The rule did not train the network.
+    NotItsNetwork,
     /// Too few batches whose average gradient has a direction: how many there are.
     TooFewBatches(usize),
     /// The arrays contradict each other.
@@ -93,6 +95,9 @@ impl fmt::Display for Unmeasured {
             Self::NoAccuracy => f.write_str("the trace does not say the run's test accuracy"),
             Self::NoFrozenTwin => f.write_str("no matched frozen-blocks run was given"),
             Self::IsBaseline => f.write_str("this run is itself the baseline"),
+            Self::NotItsNetwork => f.write_str(
+                "the network was taken as it is: its accuracy is not what this rule reached",
+            ),
             Self::TooFewBatches(n) => write!(
                 f,
                 "{n} batch{} with a gradient direction, and a pair is needed",
@@ -127,6 +132,7 @@ impl Unmeasured {
             Self::NoBlocks
             | Self::NoFeedback
             | Self::IsBaseline
+            | Self::NotItsNetwork
             | Self::Malformed(_)
             | Self::Contradicted(_) => None,
         }

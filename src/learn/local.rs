@@ -140,12 +140,15 @@ pub(super) fn learn<B: Differentiable, N: Network<B>>(
     target: Target<B>,
 ) -> Lesson<B> {
     let Scene { net, own, settings, .. } = *scene;
-    let mut pass = Pass::train(&lift(scene.buffers));
     let [n, _] = images.dims();
     // Outside of a training what a step would do is asked for.
     let steps = settings.trains_network || !scene.turn.is_trained();
     // Burn keeps for ever what it recorded for a gradient that nobody asks for.
     let fixed = (!steps).then(|| net.clone().no_grad());
+    let mut pass = match &fixed {
+        Some(_) => Pass::eval(&lift(scene.buffers)),
+        None => Pass::train(&lift(scene.buffers)),
+    };
     let blocks = fixed.as_ref().unwrap_or(net);
     // What else reaches a branch must reach it whole.
     let ends = settings.penalty == 0.0 && settings.credit_tokens == CreditTokens::All;

@@ -60,7 +60,7 @@ impl Settings {
             },
             embed_signal: config.embed_signal,
             objective: config.objective,
-            trains_network: outline.is_trained,
+            trains_network: outline.is_trained && config.frozen_network_sha256.is_none(),
             nudging: Nudging::of(config),
             seed: config.seed,
             bridge: config.rule().has_auxiliary().then(|| BridgeSettings::of(config)),

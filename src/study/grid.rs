@@ -14,6 +14,7 @@
 //! ```
 
 use super::claims::misnamed;
+use super::setting::with_base_keys;
 use crate::backend;
 use crate::claims;
 use crate::claims::registered::ClaimsFile;
@@ -63,11 +64,20 @@ impl Study {
     /// Reads a study file; `over` goes over the keys of every run.
     ///
     /// # Errors
-    /// Names the file and what is wrong: TOML, unknown sections, keys that are no lists, and all
+    /// Names the file and what is wrong: TOML, unknown sections, and all
     /// that [`resolve`] refuses.
     pub fn read(path: &Path, over: &Layer) -> Result<Self> {
+        Self::read_setting(path, &Layer::new("--set"), over)
+    }
+
+    /// As [`Study::read`], of the study that the file becomes with the keys of `set` in `[base]`.
+    ///
+    /// # Errors
+    /// As [`Study::read`], and where the grid has one of the keys.
+    pub fn read_setting(path: &Path, set: &Layer, over: &Layer) -> Result<Self> {
         let text =
             read_text(path).with_context(|| format!("cannot read the study {}", path.display()))?;
+        let text = with_base_keys(&path.display().to_string(), &text, set)?;
         let mut study = Self::parse(&path.display().to_string(), &text, over)?;
         let named = Self::file(&path.display().to_string(), &text)?.claims;
         if let Some(named) = named {
@@ -165,8 +175,10 @@ const MOST_RUNS: usize = 10_000;
 fn points(source: &str, base: &Table, grid: &Table) -> Result<Vec<Table>> {
     let mut points = vec![base.clone()];
     for (key, values) in grid {
-        let Value::Array(values) = values else {
-            return Err(usage(format!("{source}: grid.{key}: expected a list")));
+        // A value of its own is a list of one.
+        let values = match values {
+            Value::Array(values) => values.as_slice(),
+            value => std::slice::from_ref(value),
         };
         if values.is_empty() {
             return Err(usage(format!("{source}: grid.{key}: the list is empty")));
@@ -214,7 +226,8 @@ fn add_twins(runs: &mut Vec<Config>) {
     let frozen = runs.iter().filter(|config| config.method == Method::Frozen);
     let mut twins: HashSet<String> = frozen.map(Config::twin_key).collect();
     for config in runs.clone() {
-        if !config.is_baseline() && twins.insert(config.twin_key()) {
+        let has_twin = !config.is_baseline() && config.frozen_network_sha256.is_none();
+        if has_twin && twins.insert(config.twin_key()) {
             runs.push(config.twin());
         }
     }
@@ -318,7 +331,6 @@ mod tests {
     fn a_mistake_in_a_study_names_the_file() {
         let error =
             |text| Study::parse("x.toml", text, &Layer::new("over")).unwrap_err().to_string();
-        assert_eq!(error("name='x'\n[[grid]]\nseed=1"), "x.toml: grid.seed: expected a list");
         assert_eq!(error("name='x'\n[[grid]]\nseed=[]"), "x.toml: grid.seed: the list is empty");
         assert!(error("name='x'\n[bsae]\nseed=1").starts_with("x.toml: "));
         assert!(

@@ -14,6 +14,7 @@ pub mod methods;
 mod plan;
 mod progress;
 pub mod results;
+mod setting;
 pub mod sweep;
 mod tail;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use grid::Study;
 pub use listing::listing;
 pub use plan::{PlannedRun, Shard, State, plan};
 pub use progress::{Display, ShownProgress, judging};
+pub use setting::with_base_keys;
 pub use workers::{Failure, train_missing};
 
 /// The demonstration study: `fa-audit audit` without a file.

@@ -92,6 +92,7 @@ impl Sketch {
             is_baseline: config.is_baseline(),
             diverged: None,
             imported: None,
+            frozen_network: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod batches;
 pub mod checkpoint;
 mod evaluate;
+mod frozen_network;
 pub mod identity;
 pub mod interrupt;
 pub mod lifecycle;

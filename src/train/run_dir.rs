@@ -225,6 +225,16 @@ impl RunDir {
         self.0.join("run.json")
     }
 
+    /// What the newest checkpoint was judged.
+    pub fn verdict_file(&self) -> PathBuf {
+        self.0.join("verdict.json")
+    }
+
+    /// What that was made from.
+    pub fn judged_file(&self) -> PathBuf {
+        self.0.join("judged.json")
+    }
+
     pub fn config_file(&self) -> PathBuf {
         self.0.join("config.toml")
     }
@@ -324,7 +334,8 @@ impl RunDir {
         // trained again from its configuration, which goes last.
         let mut files = vec![
             self.record_file(),
-            self.0.join("verdict.json"),
+            self.judged_file(),
+            self.verdict_file(),
             self.0.join("verdicts.csv"),
             self.checkpoint(),
         ];

@@ -3,6 +3,7 @@
 use super::batches::Batches;
 use super::checkpoint::{Checkpoint, Progress, pack, pack_slots, unpack_slots};
 use super::evaluate::{evaluate_on, read};
+use super::frozen_network;
 use super::interrupt;
 use super::optimizer::{Optimizer, learning_rate};
 use super::progress::Reporter;
@@ -62,15 +63,20 @@ impl<'a, B: Differentiable> Session<'a, B> {
     /// A new run.
     ///
     /// # Errors
-    /// Never for a validated configuration.
+    /// If the configuration stands on another run's network, and that cannot be had.
     pub fn start(
         config: &'a Config,
         data: &'a Dataset,
         dir: &'a RunDir,
         device: B::Device,
     ) -> Result<Self> {
+        let classes = data.provenance.classes;
+        let trainee = match &config.frozen_network_sha256 {
+            Some(digest) => frozen_network::trainee(config, digest, classes, &device)?,
+            None => Trainee::initial(config, classes, &device)?,
+        };
         Ok(Self {
-            trainee: Trainee::initial(config, data.provenance.classes, &device)?,
+            trainee,
             optimizer: Optimizer::new(config),
             progress: Progress::default(),
             diverged: None,

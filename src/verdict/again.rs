@@ -41,7 +41,7 @@ impl Audit {
             differs: detail.frozen_differs.clone(),
         });
         let accuracy = self.accuracy.map(|v| v.0);
-        let margin = depth_utility(accuracy, frozen.as_ref(), self.run.is_baseline);
+        let margin = depth_utility(accuracy, frozen.as_ref(), self.run.exempt());
         let margin = margin.ok().map(|found| found.value);
         let part = Part::DepthUtility;
         found.depth_utility.settle(margin, used.depth_utility, fires_below, evidence, part);

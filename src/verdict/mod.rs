@@ -128,6 +128,20 @@ pub struct Subject {
     /// The file of another program that the network was imported from, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<String>,
+    /// SHA-256 of the checkpoint whose network the run left as it is, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_network: Option<String>,
+}
+
+impl Subject {
+    /// Why no depth utility is due, if none is.
+    fn exempt(&self) -> Option<Unmeasured> {
+        match (self.is_baseline, &self.frozen_network) {
+            (true, _) => Some(Unmeasured::IsBaseline),
+            (false, Some(_)) => Some(Unmeasured::NotItsNetwork),
+            (false, None) => None,
+        }
+    }
 }
 
 /// A diagnostic against its threshold. `value` is `null` where nothing was measured, and then
@@ -236,7 +250,7 @@ pub fn judge(
     let stability = notes.on("Stability", diagnostics::stability::stability(trace));
     let depth_utility = notes.on(
         "Depth utility",
-        diagnostics::depth_utility::depth_utility(accuracy, frozen.as_ref(), subject.is_baseline),
+        diagnostics::depth_utility::depth_utility(accuracy, frozen.as_ref(), subject.exempt()),
     );
     let cosine = match (evidence.voided(Part::Cosine), diagnostics::cosine::cosine(trace)) {
         (Some(checked), Ok(_)) => Err(Unmeasured::Contradicted(checked.check.clone())),

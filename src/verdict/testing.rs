@@ -98,6 +98,7 @@ impl Specimen {
             is_baseline: self.baseline,
             diverged: self.diverged.map(Into::into),
             imported: None,
+            frozen_network: None,
         }
     }
 

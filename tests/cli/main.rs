@@ -10,6 +10,7 @@ mod faults;
 mod feedback;
 mod forced;
 mod foreign;
+mod frozen_network;
 #[cfg(unix)]
 mod harried_study;
 mod import;
@@ -35,4 +36,5 @@ mod streams;
 mod tasks;
 mod traces;
 mod twins;
+mod unchanged;
 mod verify;

@@ -28,6 +28,10 @@ pub enum Range {
     Epochs,
     Device,
     Folder,
+    /// A file of ours.
+    Checkpoint,
+    /// Of a file, in hexadecimal.
+    Sha256,
 }
 
 /// TOML holds no larger integer.
@@ -48,10 +52,14 @@ impl Range {
             (Self::Device, Value::Text(device)) => {
                 ["auto", "cpu"].contains(&device.as_str()) || is_cuda(device)
             }
+            (Self::Sha256, Value::Text(digest)) => {
+                digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            }
             (Self::Index, Value::Whole(_))
             | (Self::Flag, Value::Flag(_))
             | (Self::Epochs, Value::Wholes(_))
-            | (Self::Folder, Value::Text(_) | Value::Nothing) => true,
+            | (Self::Folder | Self::Checkpoint, Value::Text(_) | Value::Nothing)
+            | (Self::Sha256, Value::Nothing) => true,
             _ => false,
         }
     }
@@ -72,6 +80,8 @@ impl Range {
             Self::Epochs => "a list of epochs".into(),
             Self::Device => "auto, cpu, cuda or cuda:N".into(),
             Self::Folder => "a folder".into(),
+            Self::Checkpoint => "a checkpoint".into(),
+            Self::Sha256 => "64 digits of 0 to 9 and a to f".into(),
         }
     }
 }

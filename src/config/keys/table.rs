@@ -360,6 +360,21 @@ keys! {
         default: 0.2, range: Range::BelowOne, absent: Some(0.2),
         role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::CreditBridge,
     }
+    /// A checkpoint whose network stays as it is: its hidden states are what the credit of this run
+    /// learns from (protocol §6.9). The file is read when the run begins.
+    frozen_network: Option<PathBuf> {
+        default: None, range: Range::Checkpoint, absent: Some(None),
+        role: Folder, label: Unsaid, time: false, when: true,
+        fits: expect(c.frozen_network.is_none() || learns_beside(c), shown(&c.frozen_network), BESIDE),
+    }
+    /// SHA-256 of that file, which is read where this is left out; the run is named by it.
+    frozen_network_sha256: Option<String> {
+        default: None, range: Range::Sha256, absent: Some(None),
+        role: Rule,
+        label: Words(|c, _| c.frozen_network_sha256.as_ref().map(|digest| format!("on {}", &digest[..8]))),
+        time: true, when: true,
+        fits: expect(c.frozen_network_sha256.is_none() || learns_beside(c), shown(&c.frozen_network_sha256), BESIDE),
+    }
 
     /// ep: nudging strength β (recovered: 0.5).
     ep_nudge: f64 {
@@ -664,6 +679,18 @@ fn has_learning_value(c: &Config) -> bool {
 /// Whether AdamW moves something.
 fn has_adamw(c: &Config) -> bool {
     c.optimizer != OptimizerName::Sgd || has_learning_auxiliary(c)
+}
+
+/// Whether the rule has a credit that a network which stays can be seen with.
+fn learns_beside(c: &Config) -> bool {
+    c.method.rule().is_some_and(Base::is_local)
+}
+
+const BESIDE: &str = "it left out, or a method whose credit is formed beside the network (fa-audit methods: \
+                      local): the network of the checkpoint stays as it is";
+
+fn shown<T: Typed>(value: &T) -> String {
+    value.value().to_string()
 }
 
 const ONE_TOKEN: &str =

@@ -67,6 +67,12 @@ impl Typed for Option<PathBuf> {
     }
 }
 
+impl Typed for Option<String> {
+    fn value(&self) -> Value {
+        self.clone().map_or(Value::Nothing, Value::Text)
+    }
+}
+
 impl Typed for DatasetKind {
     fn value(&self) -> Value {
         Value::Word(self.name())

@@ -18,7 +18,7 @@ use crate::data::DataProvenance;
 use crate::files::{self, write_atomically};
 use crate::learn::Trainee;
 use crate::learn::two_phase::worse;
-use crate::model::parameter_count;
+use crate::model::{NamedTensors, parameter_count};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -149,6 +149,20 @@ impl Checkpoint {
         let mut trainee = Trainee::from_named(config, data.classes, tensors, device)?;
         trainee.learner.begin(progress.epoch + usize::from(progress.step > 0));
         Ok(trainee)
+    }
+
+    /// Its network and buffers under the learner `learner` of `config`.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::trainee`].
+    pub(super) fn frozen_under<B: Differentiable>(
+        &self,
+        config: &Config,
+        learner: &NamedTensors,
+        device: &B::Device,
+    ) -> Result<Trainee<B>> {
+        let [network, buffers] = [unpack(&self.network)?, unpack(&self.buffers)?];
+        Trainee::from_named(config, self.data.classes, [&network, &buffers, learner], device)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {

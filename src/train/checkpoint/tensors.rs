@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
 
 /// An f32 tensor.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct HostTensor {
     shape: Vec<usize>,
     /// Little endian.
