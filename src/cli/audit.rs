@@ -195,6 +195,9 @@ fn conclude(
     let claims = tested(&study);
     results::show_claims(&study, &claims, args.json)?;
     report(&failures, args.json)?;
+    if !args.json {
+        results::show_gists(&audits)?;
+    }
     if shown.messages {
         let place = root.display();
         tell(format!(

@@ -94,6 +94,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     printed?;
     if !args.json {
         results::show(&audits, false, true)?;
+        results::show_gists(&audits)?;
     }
     Ok(results::exit_code(&audits, args.fail_on))
 }

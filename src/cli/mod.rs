@@ -16,14 +16,17 @@ mod train;
 mod verify;
 
 use crate::backend::{self, keep_to_defaults};
+use crate::config::BackendName;
 use crate::failure::{self, Usage};
 use crate::message::tell;
+use crate::report::terminal;
 use crate::shown;
 use crate::train::interrupt;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -40,13 +43,24 @@ pub const INTERRUPTED: u8 = interrupt::EXIT_CODE as u8;
 
 /// Tells whether a feedback-alignment training run can be believed.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(version, long_version = LONG_VERSION.as_str(), arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
     show: Show,
 }
+
+/// What was built, from what.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let backends: Vec<_> = backend::built().into_iter().map(BackendName::word).collect();
+    let backends = backends.join(", ");
+    let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("FA_AUDIT_GIT_REVISION"));
+    format!(
+        "{version}\nrevision  {revision}\nBurn      {}\nbackends  {backends}",
+        backend::BURN_VERSION
+    )
+});
 
 const EXAMPLES: &str = "\
 Examples:
@@ -117,6 +131,15 @@ fn run(cli: Cli) -> Result<u8> {
     if let Some(level) = std::env::var_os(backend::PIN) {
         backend::pin(&level)?;
     }
+    // A report that goes to a file is the same on every terminal.
+    let is_shown = match &cli.command {
+        Command::Diagnose(_) | Command::Audit(_) => true,
+        Command::Report(args) => args.is_shown(),
+        _ => false,
+    };
+    if is_shown {
+        fit_the_terminal();
+    }
     match cli.command {
         Command::Train(args) => train::run(args, cli.show),
         Command::Diagnose(args) => diagnose::run(args, cli.show),
@@ -183,6 +206,14 @@ fn write_out(text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context(CANNOT_PRINT),
         _ => Ok(()),
+    }
+}
+
+/// Gives tables the columns of the terminal, where results go to one.
+fn fit_the_terminal() {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    if let Some((terminal_size::Width(columns), _)) = size {
+        terminal::fit(columns);
     }
 }
 

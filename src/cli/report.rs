@@ -32,6 +32,13 @@ pub struct Args {
     seeds: bool,
 }
 
+impl Args {
+    /// Whether the report goes to standard output.
+    pub fn is_shown(&self) -> bool {
+        self.out.is_none()
+    }
+}
+
 pub fn run(args: &Args) -> Result<u8> {
     let study = read(&args.dir)?;
     let colour = args.out.is_none() && colour();

@@ -99,6 +99,15 @@ pub fn show_together(study: &StudyResult, as_json: bool) -> Result<()> {
     print(&format!("\n{}", terminal::panels(&panels, colour()).join("\n")))
 }
 
+/// Prints each method's verdict with its reason: the last that a reader sees.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn show_gists(audits: &[Audit]) -> Result<()> {
+    let gists = terminal::gists(audits);
+    if gists.is_empty() { Ok(()) } else { print(&format!("\n{gists}")) }
+}
+
 /// Prints what became of the study's claims, as a table or a line of JSON for each.
 ///
 /// # Errors

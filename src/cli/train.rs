@@ -3,15 +3,19 @@
 use super::options::RunOptions;
 use super::{DONE, INTERRUPTED, Show};
 use crate::backend;
-use crate::data::{self, DatasetKind};
+use crate::config::Config;
+use crate::data::{self, Dataset, DatasetKind};
 use crate::message::tell;
+use crate::model::parameter_count;
 use crate::train::interrupt;
 use crate::train::lifecycle::{LockedRun, StoppedRun};
 use crate::train::memory;
 use crate::train::run_dir::RunDir;
 use crate::train::{Outcome, Recovery, Reporter};
 use anyhow::Result;
+use indicatif::HumanDuration;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Train a network and record the run
 #[derive(clap::Args)]
@@ -41,9 +45,6 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         Some(run) => run.config().clone(),
         None => args.options.config()?,
     };
-    if !show.quiet && config.dataset == DatasetKind::Synthetic {
-        tell("data: the embedded synthetic task (--dataset cifar10 for real images)");
-    }
     if let Some(run) = &resumed
         && run.is_over()?
     {
@@ -62,15 +63,20 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
             LockedRun::create(dir, config, args.force)?
         }
     };
+    if !show.quiet {
+        tell(header(run.config(), &data));
+    }
+    let start = Instant::now();
     let outcome = run.train(&data, |epochs, steps| {
         Reporter::new(show.quiet, !show.no_progress, epochs, steps)
     })?;
     let place = run.dir().path().display();
+    let elapsed = HumanDuration(start.elapsed());
     match outcome {
         Outcome::Interrupted { epoch } => {
             if !show.quiet {
                 tell(format!(
-                    "interrupted in epoch {epoch}, saved; go on: train --out {place} --resume"
+                    "interrupted in epoch {epoch} after {elapsed}, saved; go on: train --out {place} --resume"
                 ));
             }
             Ok(INTERRUPTED)
@@ -84,12 +90,36 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
             }
             if !show.quiet {
                 tell(format!(
-                    "saved in {place}; audit it: fa-audit diagnose {place}/checkpoint.mpk"
+                    "saved in {place} after {elapsed}; audit it: fa-audit diagnose {place}/checkpoint.mpk"
                 ));
             }
             Ok(DONE)
         }
     }
+}
+
+/// What is trained, on what and where.
+fn header(config: &Config, data: &Dataset) -> String {
+    let Config { seed, device, backend, threads, .. } = config;
+    let parameters = parameter_count(config, data.provenance.classes);
+    let hint = match config.dataset {
+        DatasetKind::Synthetic => "; --dataset cifar10 for real images",
+        _ => "",
+    };
+    format!(
+        "{}: {}, {} blocks, {parameters} parameters; seed {seed}\n\
+         data: {} ({}), {} to train on and {} to test on{hint}\n\
+         on {device} ({backend}), {threads} thread{}, {} epochs",
+        config.label(),
+        config.arch,
+        config.blocks(),
+        config.dataset,
+        data.provenance.source.name(),
+        data.train.len(),
+        data.test.len(),
+        if *threads == 1 { "" } else { "s" },
+        config.epochs
+    )
 }
 
 /// The run in --out where it stopped, with its own configuration, which flags may repeat but not

@@ -95,10 +95,21 @@ pub fn resolve(layers: &[Layer]) -> Result<Config> {
     }
     follow_the_device(&mut table, layers);
     integers_as_floats(&mut table, &defaults);
-    let mut config: Config = serde_path_to_error::deserialize(table).map_err(|e| {
-        let key = e.path().to_string();
-        let source = source_of(layers, &key);
-        usage(format!("{source}: {key}: {}", one_line(&e.inner().to_string())))
+    let mut config: Config = serde_path_to_error::deserialize(table.clone()).map_err(|e| {
+        let path = e.path().to_string();
+        let source = source_of(layers, &path);
+        // Serde speaks of Rust's types.
+        let problem = match (key(&path), table.get(&path)) {
+            (Some(key), Some(value)) => {
+                format!(
+                    "{} is not valid, expected {}",
+                    one_line(&value.to_string()),
+                    key.range.wanted()
+                )
+            }
+            _ => one_line(&e.inner().to_string()),
+        };
+        usage(format!("{source}: {path}: {problem}"))
     })?;
     validate(&config)
         .map_err(|e| usage(format!("{}: {}: {}", source_of(layers, e.key), e.key, e.problem)))?;
@@ -258,8 +269,11 @@ mod tests {
     #[test]
     fn a_mistake_names_layer_key_and_expectation() {
         assert_eq!(error("widht = 3"), "test.toml: unknown key `widht`; did you mean `width`?");
-        assert!(error("width = 'wide'").starts_with("test.toml: width: invalid type"));
-        assert!(error("method = 'magic'").contains("unknown variant `magic`"));
+        let wide =
+            "test.toml: width: \"wide\" is not valid, expected a whole number from 1 to 65536";
+        assert_eq!(error("width = 'wide'"), wide);
+        assert!(error("augment = 3").ends_with("augment: 3 is not valid, expected true or false"));
+        assert!(error("method = 'magic'").contains("\"magic\" is not valid, expected bp, "));
         assert!(error("penalty = -1.0").starts_with("test.toml: penalty: "));
     }
 

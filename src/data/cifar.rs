@@ -70,6 +70,9 @@ static CIFAR100: Layout = Layout {
     target: 1,
 };
 
+/// The environment's variable that names the folder where nothing else does.
+const FOLDER: &str = "FA_AUDIT_DATA_DIR";
+
 impl Layout {
     pub(super) fn of(kind: DatasetKind) -> Result<&'static Self> {
         match kind {
@@ -98,13 +101,15 @@ impl Layout {
     /// The folder that holds the files: `dir`, or the archive's own folder inside it.
     pub(super) fn find(&self, dir: Option<&Path>) -> Result<PathBuf> {
         let (title, source) = (self.title, self.source());
-        let Some(dir) = dir else {
-            bail!(
-                "{} needs --data-dir DIR, the folder of the {title} binary files: {source}",
+        let dir = match (dir, std::env::var_os(FOLDER).filter(|dir| !dir.is_empty())) {
+            (Some(dir), _) => &of_words(dir),
+            (None, Some(dir)) => &PathBuf::from(dir),
+            (None, None) => bail!(
+                "{} needs --data-dir DIR or the variable {FOLDER}, the folder of the {title} binary files: \
+                 {source}",
                 self.kind
-            );
+            ),
         };
-        let dir = &of_words(dir);
         let shown = dir.display();
         let meta = match fs::metadata(dir) {
             Ok(meta) => meta,
@@ -408,7 +413,7 @@ mod tests {
         let message = load_as(&TINY10, None).unwrap_err().to_string();
         assert_eq!(
             message,
-            "cifar10 needs --data-dir DIR, the folder of the CIFAR-10 binary files: get \
+            "cifar10 needs --data-dir DIR or the variable FA_AUDIT_DATA_DIR, the folder of the CIFAR-10 binary files: get \
              cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html"
         );
     }

@@ -1,7 +1,7 @@
 //! What a run is: the keys that must agree for its numbers to be comparable with a baseline's.
 
 use crate::config::Config;
-use crate::config::keys::{Comparison, Role, key};
+use crate::config::keys::{Comparison, Role, Value as KeyValue, key};
 use crate::study::results::RunResult;
 use crate::verdict::PROTOCOL;
 use serde_json::{Map, Value};
@@ -27,6 +27,8 @@ pub fn incomparable(name: &str) -> Option<&'static str> {
 pub fn as_of(mut known: Setting, found: &Config) -> Setting {
     for later in found.keys_that_matter() {
         if let Some(value) = later.before_it_was_there()
+            // A key that was left out does not stand in a setting.
+            && value != KeyValue::Nothing
             && later.role.comparison() != Comparison::Ignored
         {
             known.entry(later.name.into()).or_insert_with(|| serde_json::json!(value));

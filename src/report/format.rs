@@ -89,6 +89,7 @@ fn table(study: &StudyResult, look: Look) -> String {
     if !unfinished.is_empty() {
         parts.push(format!("Without a verdict\n{}", unfinished.join("\n")));
     }
+    parts.push(terminal::gists(&audits));
     parts.retain(|part| !part.trim().is_empty());
     let parts: Vec<&str> = parts.iter().map(|part| part.trim_end()).collect();
     parts.join("\n\n") + "\n"

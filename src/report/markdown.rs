@@ -12,7 +12,10 @@ pub fn write(study: &StudyResult, extras: &[Panel]) -> String {
     for line in [content.headline(), content.standing()].iter().filter(|line| !line.is_empty()) {
         out += &format!("{}\n\n", escaped(line));
     }
-    out += &format!("Protocol {PROTOCOL}.\n\n## Setting\n\n");
+    for line in content.gists() {
+        out += &format!("- {}\n", escaped(&line));
+    }
+    out += &format!("\nProtocol {PROTOCOL}.\n\n## Setting\n\n");
     for (name, value) in content::setting(&content) {
         out += &format!("- **{name}**: {}\n", escaped(&value));
     }

@@ -7,6 +7,7 @@
 
 mod again;
 mod caveats;
+mod gist;
 mod read;
 mod reasons;
 pub mod seeds;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use crate::diagnostics::depth_utility::FrozenBaseline;
 pub use crate::words::{list, percent_fine, plain, short};
+pub use gist::gists;
 pub(crate) use reasons::concentrated;
 pub use seeds::{MethodSummary, summarise};
 pub use thresholds::{CALIBRATIONS, CalibratedThreshold, Calibration, Calibrations, Thresholds};

@@ -92,7 +92,7 @@ pub fn summarise<'a>(audits: impl IntoIterator<Item = &'a Audit>) -> Vec<MethodS
 }
 
 impl MethodSetting {
-    fn of(audit: &Audit) -> Self {
+    pub(super) fn of(audit: &Audit) -> Self {
         let run = &audit.run;
         Self {
             label: if run.label.is_empty() { &run.method } else { &run.label }.clone(),

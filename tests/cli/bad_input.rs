@@ -41,8 +41,15 @@ fn every_mistake_in_words_has_its_own_line_and_exit_code_2() {
         ),
         ("train --config broken.toml".into(), vec!["broken.toml", "not valid TOML", "line 1"]),
         (set("width"), vec!["--set width", "key=value"]),
-        (set("width=wide"), vec!["--set", "width", "expected usize"]),
-        (set("method=magic"), vec!["--set", "method", "unknown variant `magic`", "`dfa`"]),
+        (
+            set("width=wide"),
+            vec![
+                "--set",
+                "width",
+                "\"wide\" is not valid, expected a whole number from 1 to 65536",
+            ],
+        ),
+        (set("method=magic"), vec!["--set", "method", "\"magic\" is not valid", "dfa"]),
         (set("penalty=-1"), vec!["penalty", "-1", "0 or more"]),
         ("train --penalty -0.5".into(), vec!["the command line", "penalty", "-0.5"]),
         ("train --epochs 0".into(), vec!["epochs", "0", "from 1"]),

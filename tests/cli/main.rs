@@ -8,6 +8,7 @@ mod common;
 mod evidence;
 mod faults;
 mod feedback;
+mod first_minute;
 mod forced;
 mod foreign;
 mod frozen_network;

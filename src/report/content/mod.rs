@@ -21,8 +21,8 @@ use crate::number;
 use crate::study::methods::{MethodRuns, methods};
 use crate::study::results::{RunResult, StudyResult};
 use crate::train::run_dir::RunStatus;
-use crate::verdict::list;
 use crate::verdict::{Audit, Decision, MethodSummary, Thresholds};
+use crate::verdict::{gists, list};
 use words::capital;
 
 /// A study as its reports see it.
@@ -87,6 +87,11 @@ impl<'a> Content<'a> {
             (!names.is_empty()).then(|| format!("{}: {}.", capital(word), list(&names)))
         };
         words.iter().filter_map(sentence).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Each method's verdict with what decides it.
+    pub fn gists(&self) -> Vec<String> {
+        gists(self.groups.iter().flat_map(Group::audits))
     }
 
     /// How many runs there are and how they stand: `15 runs: 13 finished, 1 diverged, 1 failed`.

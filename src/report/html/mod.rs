@@ -185,6 +185,11 @@ fn header(content: &Content) -> Element {
         .add(Element::new("p").class("kicker").text(format!("fa-audit · protocol {PROTOCOL}")))
         .add(Element::new("h1").text(content.name))
         .add(Element::new("p").class("headline").text(content.headline()))
+        .add(
+            Element::new("ul")
+                .class("gists")
+                .all(content.gists().into_iter().map(|line| Element::new("li").text(line))),
+        )
         .add(Element::new("p").class("standing").text(content.standing()))
         .add(Element::new("dl").all(setting))
 }

@@ -1,11 +1,27 @@
-//! Tables and paragraphs of at most 80 columns.
+//! Tables and paragraphs of at most 80 columns, or of a terminal's where that is wider.
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
+use std::sync::OnceLock;
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-const WIDTH: u16 = 80;
+/// Columns of what is written to a file or into a pipe, and at least those of a terminal.
+const LEAST: u16 = 80;
+/// Columns of a paragraph, which longer lines make hard to read.
+const PARAGRAPH: u16 = 100;
+/// Columns of the terminal that is written to.
+static COLUMNS: OnceLock<u16> = OnceLock::new();
+
+/// From here on tables take all of a terminal's `columns`. The first call counts.
+pub fn fit(columns: u16) {
+    let _ = COLUMNS.set(columns.max(LEAST));
+}
+
+fn width() -> u16 {
+    COLUMNS.get().copied().unwrap_or(LEAST)
+}
+
 /// One rule under the header; [`ruled`] draws the outer two.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 /// The place of the verdict, the last column of a verdict table.
@@ -13,7 +29,7 @@ const VERDICT: usize = 8;
 
 pub(super) fn table(color: bool) -> Table {
     let mut table = Table::new();
-    table.load_style(STYLE).set_width(WIDTH).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(STYLE).set_width(width()).set_content_arrangement(ContentArrangement::Dynamic);
     if color {
         table.enforce_styling().style_text_only();
     } else {
@@ -60,10 +76,10 @@ fn ruled(table: &Table) -> String {
     format!("{rule}\n{body}\n{rule}")
 }
 
-/// Broken between words at 80 columns, the lines after the first set in under `bullet`.
+/// Broken between words, the lines after the first set in under `bullet`.
 pub(super) fn wrapped(bullet: &str, text: &str) -> String {
     let below = " ".repeat(textwrap::core::display_width(bullet));
-    let options = Options::new(WIDTH.into())
+    let options = Options::new(width().min(PARAGRAPH).into())
         .initial_indent(bullet)
         .subsequent_indent(&below)
         .word_separator(WordSeparator::AsciiSpace)

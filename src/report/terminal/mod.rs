@@ -8,11 +8,14 @@ mod cells;
 mod controls;
 mod draw;
 mod evidence;
+mod gist;
 mod panels;
 mod regression;
 mod seeds;
 
 pub use controls::controls;
+pub use draw::fit;
+pub use gist::gists;
 pub use panels::panels;
 pub use regression::regression;
 pub use seeds::seeds;
