@@ -23,6 +23,8 @@ macro_rules! rules {
             StateBridge = "state-bridge": local in state_bridge,
             /// Credit Bridge (protocol §2.4, §14).
             CreditBridge = "credit-bridge": local in credit_bridge,
+            /// GrAPE: feedback that turns to an estimate of the Jacobian (protocol §11).
+            Grape = "grape": local in grape,
             /// Layer-wise feedback alignment (Lillicrap et al. 2016; protocol §11).
             LayerFa = "layer-fa": exact in layer_fa,
             /// Uniform sign-symmetry (Liao, Leibo & Poggio 2016; protocol §11).

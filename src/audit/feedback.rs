@@ -42,8 +42,10 @@ pub(super) fn feedback_of(path: &Path, checkpoint: &Checkpoint) -> Result<Checke
         true => named(&unpack(&checkpoint.learner)?),
         false => Vec::new(),
     };
-    // Not the maps of an auxiliary network, which learn and are averaged.
-    let own: Vec<_> = own.into_iter().filter(|m| m.name.starts_with(FEEDBACK)).collect();
+    // Not the maps of an auxiliary network, nor what else has learned.
+    let learns = |name: &str| checkpoint.slots.contains_key(name);
+    let is_fixed = |m: &Named| m.name.starts_with(FEEDBACK) && !learns(&m.name);
+    let own: Vec<_> = own.into_iter().filter(is_fixed).collect();
     Ok(feedback(&own, &weights))
 }
 

@@ -130,6 +130,30 @@ words! {
 }
 
 words! {
+    /// What grape makes of feedback and an estimate of the Jacobian (protocol §11).
+    GrapeForm {
+        /// Each row shrinks by how little it agrees; none turns.
+        V1 = "v1",
+        /// That, and a share of the estimate.
+        Alternative1 = "alternative-1",
+        /// An average with the estimate.
+        Alternative2 = "alternative-2",
+        /// A step up the rows' cosines, then rows of length 1.
+        V2 = "v2",
+    }
+}
+
+words! {
+    /// How grape sees what a probe does to the outputs.
+    Probe {
+        /// The forward derivative along it.
+        Tangent = "tangent",
+        /// Two forward passes a little to both sides of it.
+        Perturbation = "perturbation",
+    }
+}
+
+words! {
     /// How a credit is scaled before it trains a block.
     Normalise {
         /// ã = a / (RMS(a) + ε) for each sample, over its d features (protocol §2).

@@ -20,6 +20,7 @@ mod drtp;
 mod ep;
 mod exact;
 pub mod fa;
+mod grape;
 mod kolen_pollack;
 mod layer_fa;
 mod local;
@@ -41,7 +42,7 @@ pub use local::{Credit, Known, LocalRule, Scene};
 pub use normalise::Normaliser;
 pub use own::{Average, Entry, FEEDBACK, Own, draw, hash as feedback_hash};
 pub use reference::{Reference, forward_and_back};
-pub use settings::{BridgeSettings, Settings};
+pub use settings::{BridgeSettings, GrapeSettings, Settings};
 pub use trainee::Trainee;
 
 use crate::backend::{Differentiable, differentiating};
@@ -76,7 +77,7 @@ pub struct Lesson<B: Differentiable> {
     pub outputs: Tensor<B::InnerBackend, 2>,
     /// Of the network's parameters.
     pub network: Gradients<B>,
-    /// Of what the learner owns and learns.
+    /// Of what the learner owns and learns; of a [`crate::model::Part::Given`] what it becomes.
     pub own: Gradients<B>,
     /// Under a rule of two phases the [`two_phase::Phase::force`] of each.
     pub force: Vec<Tensor<B::InnerBackend, 1>>,
@@ -217,6 +218,17 @@ impl<B: Differentiable> Learner<B> {
                 let mut pass = Pass::train(&lift(buffers));
                 pass.back = rule.transport(net, &self.own, turn);
                 exact::learn(net, &rule, &self.settings, pass, images, target)
+            }
+            Functions::Local(_) if self.settings.is_anchored_at(turn) => {
+                let rule = Exact::<B>::of::<bp::Bp>();
+                exact::learn(
+                    net,
+                    &rule,
+                    &self.settings,
+                    Pass::train(&lift(buffers)),
+                    images,
+                    target,
+                )
             }
             Functions::Local(rule) => {
                 local::learn(&rule, &self.scene(net, buffers, turn), images, target)

@@ -1,9 +1,9 @@
 //! What a step depends on beside rule, network and batch.
 
-use super::{Normaliser, Nudging};
+use super::{Normaliser, Nudging, Turn};
 use crate::config::{
-    Auxiliary, Code, Config, CreditTokens, EmbedSignal, GradientMatching, Objective,
-    PredictorOutput,
+    Auxiliary, Base, Code, Config, CreditTokens, EmbedSignal, GradientMatching, GrapeForm,
+    Objective, PredictorOutput, Probe,
 };
 use crate::model::outline;
 
@@ -24,6 +24,23 @@ pub struct Settings {
     pub seed: u64,
     /// Of State and Credit Bridge; `None` under the other rules.
     pub bridge: Option<BridgeSettings>,
+    /// Of grape, likewise.
+    pub grape: Option<GrapeSettings>,
+    /// Epochs from one batch that the exact gradient trains to the next; 0 for none.
+    pub anchor_every: usize,
+}
+
+/// What grape's feedback learns by: the keys of these names.
+#[derive(Clone, Copy, Debug)]
+pub struct GrapeSettings {
+    pub form: GrapeForm,
+    /// η
+    pub rate: f64,
+    pub decay: f64,
+    pub noise: f64,
+    pub rescale: bool,
+    pub probe: Probe,
+    pub probes: usize,
 }
 
 /// What the credits of auxiliary networks depend on: the keys of these names.
@@ -64,6 +81,30 @@ impl Settings {
             nudging: Nudging::of(config),
             seed: config.seed,
             bridge: config.rule().has_auxiliary().then(|| BridgeSettings::of(config)),
+            grape: (config.rule() == Base::Grape).then(|| GrapeSettings::of(config)),
+            anchor_every: if config.is_baseline() { 0 } else { config.anchor_every },
+        }
+    }
+
+    /// Whether the exact gradient trains this batch: the first of every so many epochs.
+    pub fn is_anchored_at(&self, turn: Turn) -> bool {
+        self.anchor_every > 0
+            && turn.is_trained()
+            && turn.step == 0
+            && turn.epoch % self.anchor_every == 0
+    }
+}
+
+impl GrapeSettings {
+    fn of(config: &Config) -> Self {
+        Self {
+            form: config.grape_form,
+            rate: config.grape_rate,
+            decay: config.grape_decay,
+            noise: config.grape_noise,
+            rescale: config.grape_rescale,
+            probe: config.grape_probe,
+            probes: config.grape_probes,
         }
     }
 }

@@ -83,6 +83,7 @@ fn every_rule_has_an_identity_card_whose_proof_is_a_test() {
         include_str!("../../tests/numerics/rules.rs"),
         include_str!("../../tests/numerics/golden.rs"),
         include_str!("../../tests/numerics/bridges.rs"),
+        include_str!("../../tests/numerics/grape.rs"),
         include_str!("../../tests/numerics/two_phase.rs"),
     ];
     for rule in Method::ALL.iter().filter_map(|method| method.rule()) {

@@ -62,7 +62,7 @@ impl<B: Differentiable> Trainee<B> {
             Part::Embed => embed,
             Part::Block(l) => !frozen && l >= config.frozen_blocks,
             Part::Readout => true,
-            Part::Learner | Part::Auxiliary => unreachable!("no part of the network"),
+            Part::Learner | Part::Auxiliary | Part::Given => unreachable!("no part of the network"),
         });
         Self { net: Some(net), learner, buffers }
     }

@@ -19,6 +19,7 @@ mod parameters;
 mod pass;
 mod resmlp;
 mod student;
+mod tangent;
 mod target;
 mod vit_mini;
 
@@ -91,6 +92,29 @@ pub trait Network<B: Kernels>: Module<B> {
     /// The outputs [N, classes] of h_L: logits.
     fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2>;
 
+    /// f_l and its derivative along `along`, both [N, T, d]; `None` where the network has no tangents.
+    fn branch_tangent(
+        &self,
+        l: usize,
+        hidden: Tensor<B, 3>,
+        along: Tensor<B, 3>,
+        pass: &mut Pass<B>,
+    ) -> Option<[Tensor<B, 3>; 2]> {
+        let _ = (l, hidden, along, pass);
+        None
+    }
+
+    /// The derivative of the outputs [N, classes] along `along` [N, T, d] at h_L, likewise.
+    fn readout_tangent(
+        &self,
+        hidden: Tensor<B, 3>,
+        along: Tensor<B, 3>,
+        pass: &mut Pass<B>,
+    ) -> Option<Tensor<B, 2>> {
+        let _ = (hidden, along, pass);
+        None
+    }
+
     /// h_{l+1} from h_l and f_l.
     fn advance(
         &self,
@@ -103,6 +127,24 @@ pub trait Network<B: Kernels>: Module<B> {
             Some(skip) => skip + branch,
             None => branch,
         }
+    }
+
+    /// The derivative of the outputs [N, classes] along `along` at h_l, both [N, T, d]: one forward pass;
+    /// `None` where the network has no tangents. Its skips are linear.
+    fn outputs_tangent(
+        &self,
+        l: usize,
+        hidden: Tensor<B, 3>,
+        along: Tensor<B, 3>,
+        pass: &mut Pass<B>,
+    ) -> Option<Tensor<B, 2>> {
+        let (mut hidden, mut along) = (hidden, along);
+        for l in l..self.blocks() {
+            let [branch, slope] = self.branch_tangent(l, hidden.clone(), along.clone(), pass)?;
+            hidden = self.advance(l, hidden, branch, pass);
+            along = self.advance(l, along, slope, pass);
+        }
+        self.readout_tangent(hidden, along, pass)
     }
 
     /// The outputs [N, classes] of h_l: the blocks from l on, and the readout.
@@ -170,6 +212,25 @@ macro_rules! nets {
 
             fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2> {
                 match self { $(Self::$net(net) => net.readout(hidden, pass),)+ }
+            }
+
+            fn branch_tangent(
+                &self,
+                l: usize,
+                hidden: Tensor<B, 3>,
+                along: Tensor<B, 3>,
+                pass: &mut Pass<B>,
+            ) -> Option<[Tensor<B, 3>; 2]> {
+                match self { $(Self::$net(net) => net.branch_tangent(l, hidden, along, pass),)+ }
+            }
+
+            fn readout_tangent(
+                &self,
+                hidden: Tensor<B, 3>,
+                along: Tensor<B, 3>,
+                pass: &mut Pass<B>,
+            ) -> Option<Tensor<B, 2>> {
+                match self { $(Self::$net(net) => net.readout_tangent(hidden, along, pass),)+ }
             }
         }
 

@@ -21,6 +21,8 @@ pub enum Part {
     Learner,
     /// As that, and a network of its own, with an update rule of its own.
     Auxiliary,
+    /// As that, and no update rule moves it: the rule gives what it becomes.
+    Given,
 }
 
 impl Part {

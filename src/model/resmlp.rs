@@ -4,7 +4,7 @@
 
 use super::init::{Draw, Init};
 use super::outline::HEAD;
-use super::{Ending, LayerNorm, Linear, Network, Outline, Pass, Size};
+use super::{Ending, LayerNorm, Linear, Network, Outline, Pass, Size, tangent};
 use crate::backend::Kernels;
 use crate::config::Config;
 use burn::module::Module;
@@ -145,5 +145,34 @@ impl<B: Kernels> Network<B> for ResMlp<B> {
 
     fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2> {
         self.readout.forward(hidden.squeeze_dim::<2>(1), pass)
+    }
+
+    fn branch_tangent(
+        &self,
+        l: usize,
+        hidden: Tensor<B, 3>,
+        along: Tensor<B, 3>,
+        _: &mut Pass<B>,
+    ) -> Option<[Tensor<B, 3>; 2]> {
+        let MlpBlock { norm, linear1, linear2 } = &self.blocks[l];
+        let rows = [hidden, along].map(|x| x.squeeze_dim::<2>(1));
+        let inner = tangent::gelu(tangent::linear(linear1, tangent::layer_norm(norm, rows)));
+        Some(tangent::linear(linear2, inner).map(|x| x.unsqueeze_dim(1)))
+    }
+
+    fn readout_tangent(
+        &self,
+        hidden: Tensor<B, 3>,
+        along: Tensor<B, 3>,
+        _: &mut Pass<B>,
+    ) -> Option<Tensor<B, 2>> {
+        let rows = [hidden, along].map(|x| x.squeeze_dim::<2>(1));
+        let Readout { norm, head } = &self.readout;
+        let rows = match norm {
+            Some(norm) => tangent::layer_norm(norm, rows),
+            None => rows,
+        };
+        let [_, slope] = tangent::linear(head, rows);
+        Some(slope)
     }
 }

@@ -27,6 +27,9 @@ pub struct Optimizer<B: AutodiffBackend> {
     averages: BTreeMap<String, Average>,
 }
 
+/// Of what no update rule moves.
+const NO_SLOTS: &[&[&str]] = &[&[]];
+
 /// One parameter's state on the host.
 #[derive(Clone, Debug)]
 pub struct HostSlots {
@@ -89,6 +92,7 @@ impl<B: Differentiable> Optimizer<B> {
                 let rate = rate * self.auxiliary_rate;
                 self.auxiliary.update(rate, &parameter, value, gradient, slots)
             }
+            Part::Given => (gradient, Slots { time: slots.time + 1, ..slots }),
             _ => self.rule.update(rate, &parameter, value, gradient, slots),
         };
         self.slots.insert(parameter.name.to_string(), slots);
@@ -116,6 +120,7 @@ impl<B: Differentiable> Optimizer<B> {
             let whole = |set: &&&[&str]| set.iter().copied().eq(host.keys().map(String::as_str));
             let sets = match self.part(&name) {
                 Part::Auxiliary => self.auxiliary.slots(),
+                Part::Given => NO_SLOTS,
                 _ => self.rule.slots(),
             };
             let Some(set) = sets.iter().find(whole) else {

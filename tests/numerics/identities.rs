@@ -82,6 +82,8 @@ const PLAIN: Settings = Settings {
     nudging: Nudging::RECOVERED,
     seed: 0,
     bridge: None,
+    grape: None,
+    anchor_every: 0,
 };
 
 /// What the embedding learns from a map of its own.

@@ -5,6 +5,7 @@ mod batch_norm;
 mod bridges;
 mod common;
 mod golden;
+mod grape;
 mod identities;
 mod kernels;
 mod layer_norm;

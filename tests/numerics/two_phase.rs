@@ -45,6 +45,8 @@ impl<N: Network<F64>> Case<N> {
             nudging,
             seed: 0,
             bridge: None,
+            grape: None,
+            anchor_every: 0,
         }
     }
 

@@ -15,8 +15,9 @@
 use super::{Key, Label, Range, Role, Typed, expect, given, is_cuda, keys};
 use crate::config::{
     Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
-    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, MatmulPrecision,
-    Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Schedule,
+    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, GrapeForm,
+    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Probe,
+    Schedule,
 };
 use crate::data::{DatasetKind, SyntheticSpec};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
@@ -376,6 +377,59 @@ keys! {
         fits: expect(c.frozen_network_sha256.is_none() || learns_beside(c), shown(&c.frozen_network_sha256), BESIDE),
     }
 
+    /// grape: what it makes of feedback and estimate (published as v1 and, later, v2).
+    grape_form: GrapeForm {
+        default: GrapeForm::V2, range: Range::Words(|| GrapeForm::WORDS.to_vec()),
+        absent: Some(GrapeForm::V2),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Grape,
+    }
+    /// grape: step η of the feedback (published: 1e-4 to 5e-2, best 1e-3).
+    grape_rate: f64 {
+        default: 1e-3, range: Range::Share, absent: Some(1e-3),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Grape,
+    }
+    /// grape: decay of the running mean of the estimates (recommended: 0.9).
+    grape_decay: f64 {
+        default: 0.9, range: Range::BelowOne, absent: Some(0.9),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Grape,
+    }
+    /// grape: standard deviation of what is added to the feedback each step, over its root mean square
+    /// (recommended: 0; published as small).
+    grape_noise: f64 {
+        default: 0.0, range: Range::NotNegative, absent: Some(0.0),
+        role: Rule, label: KeyAndValue, time: false, when: c.rule() == Base::Grape,
+    }
+    /// grape: whether each step leaves the feedback's Frobenius norm as it was (published: true).
+    grape_rescale: bool {
+        default: true, range: Range::Flag, absent: Some(true),
+        role: Rule, label: KeyAndValue, time: false,
+        when: c.rule() == Base::Grape && c.grape_form != GrapeForm::V2,
+    }
+    /// grape: how the Jacobian is probed (recommended: by the tangent where the network has one).
+    grape_probe: Probe {
+        default: if arch == Arch::ResMlp { Probe::Tangent } else { Probe::Perturbation },
+        range: Range::Words(|| Probe::WORDS.to_vec()), absent: Some(Probe::Perturbation),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule() == Base::Grape,
+        fits: expect(
+            c.rule() != Base::Grape || c.grape_probe == Probe::Perturbation || c.arch == Arch::ResMlp,
+            c.grape_probe,
+            format!("perturbation: {} has no tangents", c.arch),
+        ),
+    }
+    /// grape: probes of each sample (recommended: 1).
+    grape_probes: usize {
+        default: 1, range: Range::Count(1 << 10), absent: Some(1),
+        role: Rule, label: KeyAndValue, time: true, when: c.rule() == Base::Grape,
+    }
+    /// Every so many epochs the first batch is trained by the exact gradient, which anchors a local rule
+    /// (protocol §11); 0 for never.
+    anchor_every: usize {
+        default: 0, range: Range::Index, absent: Some(0),
+        role: Rule,
+        label: Words(|c, _| said(c.anchor_every > 0, "anchored every ", c.anchor_every)),
+        time: false, when: c.rule().is_local() && !c.is_baseline(),
+    }
+
     /// ep: nudging strength β (recovered: 0.5).
     ep_nudge: f64 {
         default: 0.5, range: Range::Positive, absent: Some(0.5),
@@ -694,9 +748,9 @@ fn shown<T: Typed>(value: &T) -> String {
 }
 
 const ONE_TOKEN: &str =
-    "a rule without an auxiliary network, which sees one token: vit-mini has several";
+    "another rule: what this one learns from is one token a sample, and vit-mini has several";
 
 /// Whether what an auxiliary network sees of a sample is one row.
 fn one_token(c: &Config) -> bool {
-    !(c.rule().has_auxiliary() && c.arch == Arch::VitMini)
+    !((c.rule().has_auxiliary() || c.rule() == Base::Grape) && c.arch == Arch::VitMini)
 }
