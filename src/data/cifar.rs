@@ -5,7 +5,7 @@
 //!
 //! Format: <https://www.cs.toronto.edu/~kriz/cifar.html>, "Binary version".
 
-use super::official::{Recognised, recognise};
+use super::official::{Recognised, recognise, recognise_whole};
 use super::{Dataset, DatasetKind, FileRecord, PIXELS, Source, Split, sha256};
 use crate::files::{exists, is_absence, of_words};
 use crate::foreign::{self, looks_like};
@@ -237,10 +237,11 @@ impl Layout {
             }
             labels.push(record[self.target]);
         }
-        if self.kind != DatasetKind::Cifar10 {
-            return Ok((labels, Source::Unrecognised));
-        }
-        match recognise(file.name, bytes, self.record(), &labels) {
+        let recognised = match self.kind {
+            DatasetKind::Cifar10 => recognise(file.name, bytes, self.record(), &labels),
+            _ => recognise_whole(file.name, bytes),
+        };
+        match recognised {
             Recognised::As(source) => Ok((labels, source)),
             Recognised::OtherFile(other) => bail!(
                 "{}: found the records of {other} under this name, expected {} itself: {}",

@@ -3,10 +3,13 @@
 //! order and labels are those of the original, from anything else. Pixels beyond the first 1000
 //! records of a file are covered by the file's own SHA-256 in the provenance, not by this table.
 //!
-//! The original: <https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz>. For CIFAR-100 no
-//! hashes are known here, so its files are never called official.
+//! The original: <https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz>.
+//!
+//! Of CIFAR-100's binary files the whole files' SHA-1 are public, with which MXNet verifies its downloads.
+//! No hash of their labels is, so that a faithful copy of them is not told from anything else.
 
 use super::{Source, sha256};
+use sha1::{Digest, Sha1};
 
 /// Records that the prefix hash covers.
 const PREFIX_RECORDS: usize = 1000;
@@ -50,7 +53,7 @@ const CIFAR10: [Known; 6] = [
     },
 ];
 
-/// What the hashes of a CIFAR-10 file say.
+/// What the hashes of a file say.
 #[derive(Debug, PartialEq)]
 pub(super) enum Recognised<'a> {
     /// The file is this, under its right name.
@@ -58,6 +61,26 @@ pub(super) enum Recognised<'a> {
     /// It holds the labels of another official file: it was renamed. Read as what its name says,
     /// test images could be trained on.
     OtherFile(&'a str),
+}
+
+/// Name and SHA-1 of each.
+const CIFAR100: [(&str, &str); 2] = [
+    ("train.bin", "e207cd2e05b73b1393c74c7f5e7bea451d63e08e"),
+    ("test.bin", "8fb6623e830365ff53cf14adec797474f5478006"),
+];
+
+/// Recognises a CIFAR-100 file from its name and its bytes.
+pub(super) fn recognise_whole(name: &str, bytes: &[u8]) -> Recognised<'static> {
+    recognise_whole_in(&CIFAR100, name, bytes)
+}
+
+fn recognise_whole_in<'a>(table: &[(&'a str, &str)], name: &str, bytes: &[u8]) -> Recognised<'a> {
+    let hash = crate::hex(&Sha1::digest(bytes));
+    match table.iter().find(|(_, known)| *known == hash) {
+        Some((own, _)) if *own == name => Recognised::As(Source::Official),
+        Some((other, _)) => Recognised::OtherFile(other),
+        None => Recognised::As(Source::Unrecognised),
+    }
 }
 
 /// Recognises a CIFAR-10 file from its name, its bytes (records of `record` bytes) and its labels.
@@ -101,6 +124,22 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 12);
+    }
+
+    /// The empty text and `abc` are those of FIPS 180.
+    #[test]
+    fn a_whole_file_is_official_under_its_own_name_alone() {
+        let table = [
+            ("a.bin", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+            ("b.bin", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        ];
+        let found = |name, bytes: &[u8]| recognise_whole_in(&table, name, bytes);
+        assert_eq!(found("a.bin", b"abc"), Recognised::As(Source::Official));
+        assert_eq!(found("a.bin", b"abd"), Recognised::As(Source::Unrecognised));
+        assert_eq!(found("a.bin", b""), Recognised::OtherFile("b.bin"));
+        assert!(
+            CIFAR100.iter().all(|(_, h)| h.len() == 40 && h.bytes().all(|b| b.is_ascii_hexdigit()))
+        );
     }
 
     #[test]

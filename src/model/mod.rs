@@ -30,7 +30,7 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use lq::Lq;
 pub use mlp::Mlp;
-pub use objective::hits;
+pub use objective::{hits, hits_among};
 pub use outline::{Map, Outline, Size, parameter_count};
 pub use parameters::{
     Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, matrices,

@@ -117,9 +117,41 @@ pub fn hits<B: Backend>(outputs: Tensor<B, 2>, target: impl Into<Target<B>>) -> 
     outputs.argmax(1).squeeze_dim::<1>(1).equal(target.into().classes()).int().sum()
 }
 
+/// Number of samples for which fewer than `most` outputs are larger than the label's, [1].
+pub fn hits_among<B: Backend>(
+    most: usize,
+    outputs: Tensor<B, 2>,
+    target: impl Into<Target<B>>,
+) -> Tensor<B, 1, Int> {
+    let own = outputs.clone().gather(1, target.into().classes().unsqueeze_dim(1));
+    let larger = outputs.greater(own).int().sum_dim(1).squeeze_dim::<1>(1);
+    larger.lower_elem(most as i64).int().sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "flex")]
+    use burn::backend::Flex;
+
+    #[test]
+    #[cfg(feature = "flex")]
+    fn a_label_is_among_the_largest_outputs_where_fewer_are_larger() {
+        let device = Default::default();
+        let outputs = Tensor::<Flex, 2>::from_floats(
+            [[5.0, 4.0, 3.0, 2.0], [1.0, 1.0, 1.0, 0.0], [0.0, 1.0, 2.0, 3.0]],
+            &device,
+        );
+        let labels = Tensor::<Flex, 1, Int>::from_ints([1, 2, 0], &device);
+        let count = |most| {
+            let found = hits_among(most, outputs.clone(), labels.clone());
+            found.into_data().iter::<i64>().sum::<i64>()
+        };
+        assert_eq!([1, 2, 3, 4].map(count), [1, 2, 2, 3]);
+        let first = hits(outputs.clone(), labels.clone());
+        // Of equal outputs the first is the largest.
+        assert_eq!(first.into_data().iter::<i64>().sum::<i64>(), 0);
+    }
 
     #[test]
     fn cross_entropies_are_the_negative_log_probabilities() {

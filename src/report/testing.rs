@@ -143,6 +143,7 @@ fn metrics(specimen: &Specimen, name: &str) -> Vec<EpochMetrics> {
             cosine: numbers(&specimen.cosine),
             seconds: Number(28.0),
             growth_of_force: None,
+            test_top5: None,
             samples_per_second: Number(1785.0),
         }
     };

@@ -69,6 +69,7 @@ mod tests {
             cosine: Vec::new(),
             seconds: Number(seconds),
             growth_of_force: None,
+            test_top5: None,
             samples_per_second: Number(1.0),
         };
         serde_json::to_string(&metrics).unwrap() + "\n"

@@ -120,6 +120,7 @@ fn line(epoch: usize, (accuracy, growth, gradient): (f64, f64, f64)) -> EpochMet
         cosine: numbers(&[0.2; 2]),
         seconds: Number(1.0),
         growth_of_force: None,
+        test_top5: None,
         samples_per_second: Number(1.0),
     }
 }

@@ -4,7 +4,7 @@ use super::resident::OnDevice;
 use crate::backend::Differentiable;
 use crate::data::Dataset;
 use crate::learn::Trainee;
-use crate::model::{Network, batch_tensors, hits};
+use crate::model::{Network, batch_tensors, hits, hits_among};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, Transaction};
@@ -17,6 +17,9 @@ pub struct Evaluation {
     pub loss: f64,
     /// Fraction classified correctly.
     pub accuracy: f64,
+    /// Fraction whose label is among the five largest outputs; `None` for ten classes or fewer, of which five
+    /// say little.
+    pub top5: Option<f64>,
 }
 
 /// Test images a forward pass: any number gives the same accuracy.
@@ -40,12 +43,17 @@ pub fn evaluate_on<B: Differentiable>(
     let net = trainee.net().clone().no_grad();
     let objective = trainee.learner.settings().objective;
     let ranges = || (0..total).step_by(BATCH).map(|start| start..total.min(start + BATCH));
+    let mut among = Vec::new();
     let pending = ranges().map(|range| {
         let (images, target) = batch(range);
         let pass = &mut trainee.pass();
         let hidden = net.embed(images, pass);
         let outputs = net.outputs_from(0, hidden, pass);
-        let hits = hits(outputs.clone().inner(), target.clone().inner());
+        let classified = outputs.clone().inner();
+        if classified.dims()[1] > 10 {
+            among.push(hits_among(5, classified.clone(), target.clone().inner()));
+        }
+        let hits = hits(classified, target.clone().inner());
         (objective.mean_loss(outputs, target).inner(), hits)
     });
     let (mut sum, mut correct) = (0.0, 0);
@@ -53,7 +61,9 @@ pub fn evaluate_on<B: Differentiable>(
         sum += loss * range.len() as f64;
         correct += hits;
     }
-    Evaluation { loss: sum / total as f64, accuracy: correct as f64 / total as f64 }
+    let count = |hits: Vec<_>| Tensor::cat(hits, 0).into_data().iter::<i64>().sum::<i64>();
+    let top5 = (!among.is_empty()).then(|| count(among) as f64 / total as f64);
+    Evaluation { loss: sum / total as f64, accuracy: correct as f64 / total as f64, top5 }
 }
 
 /// Brings losses [1] and hits [1] to the host. All are read at once: each reading waits for the

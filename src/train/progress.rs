@@ -56,8 +56,10 @@ impl Reporter {
         }
         let growth = m.growth.map_or(String::new(), |g| format!("  growth {:.3}", g.0));
         let reference = m.gradient_norms.last().map_or(f64::NAN, |g| g.0);
+        let top5 =
+            m.test_top5.map_or(String::new(), |top5| format!(" (top 5 {:.1} %)", 100.0 * top5.0));
         let line = format!(
-            "epoch {:>3}/{}  loss {:.3}  train {:4.1} %  test {:4.1} %{growth}  |g_L| {:.1e}  {:.0}/s",
+            "epoch {:>3}/{}  loss {:.3}  train {:4.1} %  test {:4.1} %{top5}{growth}  |g_L| {:.1e}  {:.0}/s",
             m.epoch,
             self.epochs,
             m.train_loss.0,

@@ -126,6 +126,10 @@ pub struct EpochMetrics {
     /// a relaxation: above 1 they do not settle. Absent under a rule that relaxes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growth_of_force: Option<Number>,
+    /// Fraction of the test set whose label is among the five largest outputs; absent where there are ten
+    /// classes or fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_top5: Option<Number>,
     /// Training time, without evaluation.
     pub seconds: Number,
     pub samples_per_second: Number,

@@ -302,6 +302,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             growth: growth.ok().map(|found| Number(found.value)),
             cosine: cosine.map_err(unmeasured)?.detail.per_layer,
             growth_of_force: self.progress.growth_of_force.map(Number),
+            test_top5: test.top5.map(Number),
             seconds: Number(self.progress.seconds),
             samples_per_second: Number(speed),
         })
