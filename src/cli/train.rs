@@ -3,7 +3,7 @@
 use super::options::RunOptions;
 use super::{DONE, INTERRUPTED, Show};
 use crate::backend;
-use crate::config::Config;
+use crate::config::{Config, Schedule};
 use crate::data::{self, Dataset, DatasetKind};
 use crate::message::tell;
 use crate::model::parameter_count;
@@ -11,7 +11,7 @@ use crate::train::interrupt;
 use crate::train::lifecycle::{LockedRun, StoppedRun};
 use crate::train::memory;
 use crate::train::run_dir::RunDir;
-use crate::train::{Outcome, Recovery, Reporter};
+use crate::train::{Outcome, Recovery, Reporter, learning_rate};
 use anyhow::Result;
 use indicatif::HumanDuration;
 use std::path::PathBuf;
@@ -23,7 +23,8 @@ use std::time::Instant;
 Examples:
   fa-audit train --method dfa                            on the embedded synthetic data
   fa-audit train --config configs/resmlp-30.toml --method dfa --data-dir ~/data --seed 123
-  fa-audit train --out runs/mine --resume                goes on where a run stopped")]
+  fa-audit train --out runs/mine --resume                goes on where a run stopped
+  fa-audit train --out runs/mine --resume --epochs 60    trains a finished run of fewer epochs on")]
 pub struct Args {
     #[command(flatten)]
     options: RunOptions,
@@ -98,6 +99,23 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     }
 }
 
+/// What an extension does to the schedule, of a run that is about to be extended.
+fn extension(run: &LockedRun) -> Option<String> {
+    let (config, last) = (run.config(), run.epoch());
+    if config.extended_at.last() != Some(&last) {
+        return None;
+    }
+    let [before, after] = [last, last + 1].map(|epoch| learning_rate(config, epoch));
+    let rate = match config.schedule {
+        Schedule::Constant => format!("stays {after:.1e}"),
+        Schedule::Cosine => format!(
+            "was {before:.1e} in epoch {last} and is {after:.1e} in the next, as a cosine over {} epochs has it",
+            config.epochs
+        ),
+    };
+    Some(format!("extended from {last} to {} epochs: the learning rate {rate}", config.epochs))
+}
+
 /// What is trained, on what and where.
 fn header(config: &Config, data: &Dataset) -> String {
     let Config { seed, device, backend, threads, .. } = config;
@@ -132,6 +150,9 @@ fn resumed(args: &Args, show: Show) -> Result<LockedRun> {
     }
     let (run, Recovery { dropped, lacks_newest }) = stopped.go_on(asked)?;
     if !show.quiet {
+        if let Some(text) = extension(&run) {
+            tell(text);
+        }
         let file = run.dir().metrics_file();
         for what in dropped {
             tell(format!("{}: {what}: dropped", file.display()));

@@ -67,7 +67,27 @@ impl Config {
 
     /// Epochs, the first ones, that Credit Bridge trains by DFA.
     pub fn warm_up_epochs(&self) -> usize {
-        (self.warm_up * self.epochs as f64).round() as usize
+        (self.warm_up * self.planned(1) as f64).round() as usize
+    }
+
+    /// Epochs of the training that `epoch` is of, as it was planned then.
+    pub fn planned(&self, epoch: usize) -> usize {
+        self.extended_at.iter().copied().find(|&end| epoch <= end).unwrap_or(self.epochs)
+    }
+
+    /// The same training of more `epochs`, extended after its last.
+    pub fn extended_to(&self, epochs: usize) -> Self {
+        let mut longer = Self { epochs, ..self.clone() };
+        longer.extended_at.push(self.epochs);
+        longer
+    }
+
+    /// Whether this is the training of `other`, or one that was extended from it.
+    pub fn goes_on_from(&self, other: &Self) -> bool {
+        let earlier = |end: &usize| *end < other.epochs;
+        let extended_at = self.extended_at.iter().copied().filter(earlier).collect();
+        let then = Self { epochs: other.epochs, extended_at, ..self.clone() };
+        other.epochs <= self.epochs && then.hash() == other.hash()
     }
 
     /// Whether this run is itself a baseline that others are compared with.

@@ -77,14 +77,16 @@ impl StoppedRun {
     /// cannot be read or written.
     pub fn go_on(self, config: Config) -> Result<(LockedRun, Recovery)> {
         let Self { dir, own, newest, lock, .. } = self;
-        if config.hash() != own.hash() {
+        let extends = config.epochs > own.epochs;
+        let config = if extends { extended(&dir, &own, &config)? } else { config };
+        if !extends && config.hash() != own.hash() {
             return Err(usage(format!(
                 "--resume: the flags ask for another run than the one in {} (its configuration is {})",
                 dir.path().display(),
                 dir.config_file().display()
             )));
         }
-        if newest.as_ref().is_some_and(|newest| newest.config.hash() != own.hash()) {
+        if newest.as_ref().is_some_and(|newest| !own.goes_on_from(&newest.config)) {
             bail!(
                 "{} is of another run than {}",
                 dir.checkpoint().display(),
@@ -100,8 +102,40 @@ impl StoppedRun {
         }
         let start = Progress::default();
         let recovery = dir.recover_metrics(newest.as_ref().map_or(&start, |c| &c.progress))?;
+        if extends {
+            dir.write_config(&config)?;
+        }
         Ok((LockedRun { dir, config, newest, _lock: lock }, recovery))
     }
+}
+
+/// The run of `own` in `dir`, longer, as `asked`.
+///
+/// # Errors
+/// A usage error where it did not train to its end, or `asked` differs in more than its epochs.
+fn extended(dir: &RunDir, own: &Config, asked: &Config) -> Result<Config> {
+    let record = dir.record()?;
+    let place = dir.path().display();
+    let is_whole = record.is_some_and(|record| {
+        record.status == RunStatus::Finished
+            && record.diverged.is_none()
+            && record.epoch == own.epochs
+    });
+    if !is_whole {
+        return Err(usage(format!(
+            "--resume --epochs {}: {place} did not train through its {} epochs, which come first",
+            asked.epochs, own.epochs
+        )));
+    }
+    let longer = own.extended_to(asked.epochs);
+    let asked = Config { extended_at: longer.extended_at.clone(), ..asked.clone() };
+    if asked.hash() != longer.hash() {
+        return Err(usage(format!(
+            "--resume --epochs {}: the flags ask for another run than a longer one of {place}",
+            asked.epochs
+        )));
+    }
+    Ok(asked)
 }
 
 impl LockedRun {
@@ -137,8 +171,10 @@ impl LockedRun {
     pub fn is_over(&self) -> Result<bool> {
         let epoch = self.epoch();
         let record = self.dir.record()?;
-        let is_finished =
-            record.is_some_and(|r| r.status == RunStatus::Finished && r.epoch == epoch);
+        let is_finished = record.is_some_and(|r| {
+            let is_extended = r.config.epochs < self.config.epochs;
+            r.status == RunStatus::Finished && r.epoch == epoch && !is_extended
+        });
         Ok(self.newest.is_some() && is_finished && self.dir.read_metrics()?.len() == epoch)
     }
 

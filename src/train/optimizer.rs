@@ -160,7 +160,7 @@ pub fn learning_rate(config: &Config, epoch: usize) -> f64 {
     match config.schedule {
         Schedule::Constant => config.learning_rate,
         Schedule::Cosine => {
-            let progress = (epoch - 1) as f64 / config.epochs as f64;
+            let progress = (epoch - 1) as f64 / config.planned(epoch) as f64;
             config.learning_rate / 2.0 * (1.0 + (std::f64::consts::PI * progress).cos())
         }
     }

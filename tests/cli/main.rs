@@ -6,6 +6,7 @@ mod checkpoints;
 mod claims;
 mod common;
 mod evidence;
+mod extension;
 mod faults;
 mod feedback;
 mod first_minute;

@@ -533,6 +533,19 @@ keys! {
         default: if is_toy(dataset) { Schedule::Constant } else { Schedule::Cosine }, range: Range::Words(|| Schedule::WORDS.to_vec()), absent: None,
         role: Training, label: KeyAndValue, time: false, when: true,
     }
+    /// Epochs after which the training had ended and was extended (`train --resume --epochs N`): the
+    /// schedule up to each was that of a training of so many.
+    extended_at: Vec<usize> {
+        default: Vec::new(), range: Range::Epochs, absent: Some(Vec::<usize>::new()),
+        role: Training, label: KeyAndValue, time: false,
+        when: c.schedule == Schedule::Cosine || c.rule() == Base::CreditBridge,
+        fits: expect(
+            c.extended_at.iter().chain([&c.epochs]).is_sorted_by(|a, b| a < b)
+                && !c.extended_at.contains(&0),
+            c.extended_at.value(),
+            format!("epochs from 1 to {}, each above the one before", c.epochs.saturating_sub(1)),
+        ),
+    }
     /// Epochs after which a checkpoint is kept beside the newest one; 0 is the initial network.
     checkpoint_epochs: Vec<usize> {
         default: Vec::new(), range: Range::Epochs, absent: None,

@@ -55,6 +55,8 @@ fn changed(config: &Config, key: &Key) -> Option<Config> {
         },
         // It takes a file: tests/cli/frozen_network.rs.
         Value::Nothing if key.name == "frozen_network_sha256" => return None,
+        // Of two epochs the first has one rate whatever follows: tests/cli/extension.rs.
+        Value::Wholes(_) => return None,
         other => panic!("{}: no other value than {other}", key.name),
     };
     let with = |value: serde_json::Value| {
@@ -64,7 +66,8 @@ fn changed(config: &Config, key: &Key) -> Option<Config> {
     };
     let mut fitting = others.into_iter().map(with).filter(|config| config.check().is_ok());
     let found = fitting.next();
-    assert!(found.is_some() || key.name == "arch", "{}: no other value fits", key.name);
+    let bound = ["arch", "grape_probe"].contains(&key.name);
+    assert!(found.is_some() || bound, "{}: no other value fits", key.name);
     found
 }
 
