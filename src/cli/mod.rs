@@ -9,6 +9,7 @@ mod man;
 mod methods;
 mod options;
 mod pitfalls;
+mod recorder;
 mod regress;
 mod report;
 mod results;
@@ -95,6 +96,7 @@ enum Command {
     Pitfalls(pitfalls::Args),
     Data(data::Args),
     Keys(keys::Args),
+    Recorder(recorder::Args),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -152,6 +154,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),
         Command::Keys(args) => keys::run(&args),
+        Command::Recorder(args) => recorder::run(&args),
         Command::Completions { shell } => {
             // Not straight to standard output: on a pipe that is closed the crate panics.
             let mut script = Vec::new();

@@ -26,6 +26,7 @@ mod names;
 #[cfg(unix)]
 mod paths;
 mod planted;
+mod recorder;
 mod regress;
 mod report;
 mod runs;

@@ -3,9 +3,9 @@ definitions of arXiv:2606.21126 and Roy & Vetterli 2007, sharing nothing with th
 
     python tests/golden/make_traces.py              numpy and safetensors; rewrites traces.json
 
-The traces come from data/recorders:
+The traces come from python/examples, with the package fa_audit of python/ installed:
 
-    cd data/recorders
+    cd python/examples
     python example_pytorch.py --width 8 --depth 3 --epochs 2 --batches 8 --batch 12 \
         --out ../../tests/golden/pytorch.safetensors
     python example_biotorch.py --width 8 --depth 3 --epochs 2 --batches 8 --batch 10 \

@@ -1,4 +1,4 @@
-"""The recorders of data/recorders, small networks, and what a recording says of its reference gradient."""
+"""The package of python/, and what the program says of a recording."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "data" / "recorders"))
+sys.path.insert(0, str(ROOT / "python"))
 
 torch = pytest.importorskip("torch")
 

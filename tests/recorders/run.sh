@@ -3,7 +3,7 @@
 #
 #     tests/recorders/run.sh                          PyTorch
 #     tests/recorders/run.sh --short                  the same without types and rates
-#     tests/recorders/run.sh transformers lightning   and the tests and examples that need these
+#     tests/recorders/run.sh transformers accelerate lightning   and the tests and examples that need these
 #     tests/recorders/run.sh --all                    everything, as CI runs it: some two minutes, 6 GB
 #
 # VENV        where the environment lies or is made (default: target/recorders)
@@ -21,7 +21,7 @@ asked=()
 for word in "$@"; do
     case $word in
         --short) short=1 ;;
-        --all) for package in biotorch flax jax lightning transformers; do asked+=("$(pinned "$package")"); done ;;
+        --all) for package in accelerate biotorch flax jax lightning transformers; do asked+=("$(pinned "$package")"); done ;;
         *) asked+=("$(pinned "$word")") ;;
     esac
 done
@@ -56,14 +56,15 @@ installs "$torch" "${wanted[@]}"
 if [ -z "${FA_AUDIT:-}" ] && [ -x target/release/fa-audit ]; then FA_AUDIT=$PWD/target/release/fa-audit; fi
 export FA_AUDIT=${FA_AUDIT:-} PYTHONPYCACHEPREFIX=$VENV/pycache
 
-"$python" -m ruff check --no-cache --config tests/recorders/ruff.toml data/recorders tests/recorders tests/golden/make_update_rules.py
+# Rules and types as pyproject.toml has them.
+"$python" -m ruff check --no-cache python tests/recorders tests/wheel tests/golden/make_update_rules.py
 tests=(tests/recorders)
 if [ -n "$short" ]; then
     tests+=(--ignore tests/recorders/test_proof_rates.py)
 else
-    mypy=(data/recorders/pytorch.py)
-    if "$python" -c "import jax" 2>/dev/null; then mypy+=(data/recorders/jax_recorder.py); fi
-    "$python" -m mypy --strict --cache-dir=/dev/null "${mypy[@]}"
+    mypy=(python/fa_audit/{__init__,_program,_training,lightning,torch,transformers}.py)
+    if "$python" -c "import jax" 2>/dev/null; then mypy+=(python/fa_audit/jax.py); fi
+    "$python" -m mypy --cache-dir=/dev/null "${mypy[@]}"
 fi
 (cd tests/golden && "$python" make_update_rules.py --check)
 "$python" -m pytest -q -p no:cacheprovider -rs "${tests[@]}"

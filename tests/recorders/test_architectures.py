@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, gelu
 
+from fa_audit.torch import Recorder
 from networks import CLASSES, INPUTS, WIDTH, Block, Net, batch, error
-from pytorch import Recorder
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 

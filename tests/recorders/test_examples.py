@@ -1,6 +1,7 @@
-"""The examples of data/recorders run as their docstrings say, and what they write is a proved trace."""
+"""The examples of python/examples run as their docstrings say, and what they write is a proved trace."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -15,7 +16,9 @@ SMALL = ["--width", "8", "--depth", "3", "--epochs", "2", "--batches", "4", "--b
 
 def run(example, out):
     command = [sys.executable, f"{example}.py", *SMALL, "--out", str(out)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT / "data" / "recorders")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT / "python" / "examples",
+                          env=environment)
     assert done.stdout.splitlines()[-1] == f"fa-audit diagnose {out} --controls"
 
 

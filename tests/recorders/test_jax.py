@@ -9,7 +9,7 @@ import pytest
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
-from jax_recorder import Recorder, mean_cross_entropy
+from fa_audit.jax import Recorder, mean_cross_entropy
 
 CLASSES, INPUTS, WIDTH = 5, 7, 6
 

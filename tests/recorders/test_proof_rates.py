@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from fa_audit.torch import Recorder
 from networks import CLASSES, INPUTS, batch
-from pytorch import Recorder
 
 
 class Random(nn.Module):

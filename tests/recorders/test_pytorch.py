@@ -12,8 +12,8 @@ from safetensors import safe_open
 from torch import nn
 from torch.nn.functional import cross_entropy, dropout
 
+from fa_audit.torch import Recorder
 from networks import CLASSES, INPUTS, WIDTH, Block, DfaHooks, Net, batch, error
-from pytorch import Recorder
 
 
 @pytest.fixture(autouse=True)

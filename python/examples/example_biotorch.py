@@ -16,7 +16,7 @@ from biotorch.module.biomodule import BioModule
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from pytorch import Recorder
+from fa_audit.torch import Recorder
 
 CLASSES, INPUTS = 10, 32
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from pytorch import Recorder
+from fa_audit.torch import Recorder
 
 CLASSES = 10
 

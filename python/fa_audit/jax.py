@@ -1,4 +1,5 @@
-"""Records a trace of a JAX network for `fa-audit diagnose`. One file, to be copied; needs jax and numpy.
+"""Records a trace of a JAX network for `fa-audit diagnose`. Needs jax and numpy. One file:
+`fa-audit recorder jax > fa_recorder.py` prints it for those who copy.
 
 JAX has no hooks. The network says where its hidden states are by passing each through `tap`, in order:
 
@@ -8,10 +9,19 @@ JAX has no hooks. The network says where its hidden states are by passing each t
             h = tap(h + branch(block, h))              # h_1 ... h_L
         return readout(params, h)                      # logits
 
+    from fa_audit.jax import Recorder                  # of a copy: from fa_recorder import Recorder
     recorder = Recorder(forward)
     for x, y in evaluation_batches:                    # ten of 128, never shuffled
         recorder.record(params, x, y, credit=lambda h, logits: [...])      # a_0 ... a_L, each [N, d]
     recorder.save("trace.npz", method="dfa", arch="mlp", seed=42, accuracy=0.31, frozen_accuracy=0.35)
+
+A training is followed by `measure` in the place of `record`: each batch is reduced to norms and cosines of its
+samples, and no array is kept.
+
+    for x, y in evaluation_batches[:2]:                # every epoch
+        recorder.measure(params, x, y, credit=lambda h, logits: [...])
+    recorder.conclude(epoch=3)                         # a line of recorder.history
+    recorder.save_history("history.jsonl")
 
 In training, call `forward(params, x, lambda h: h)`, in evaluation mode here. The reference gradient g_l is
 backpropagation's, what a zero added to h_l receives, and proved: h_l is moved along +g_l and -g_l, and along a
@@ -28,6 +38,7 @@ import math
 import operator
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,20 +65,29 @@ def mean_cross_entropy(logits: jax.Array, y: jax.Array) -> jax.Array:
 
 
 class Recorder:
-    def __init__(self, forward: Forward, loss: Loss = mean_cross_entropy, loss_reduction: str | None = None) -> None:
+    def __init__(self, forward: Forward, loss: Loss = mean_cross_entropy, loss_reduction: str | None = None,
+                 tokens: str | None = None, credit_trains: Sequence[int] | None = None) -> None:
         """`loss(logits [N, classes], y [N])` is a scalar, the mean or the sum over the batch: which of them is
-        measured, and held against `loss_reduction` where that is given."""
+        measured, and held against `loss_reduction` where that is given. Of states [N, tokens, d] `tokens` says which
+        is measured, cls (the first, as where nothing is said) or mean; `credit_trains` are the layers l whose a_l
+        trains a block, where they are not 0 ... L-1."""
         if loss_reduction not in (None, "mean", "sum"):
             raise ValueError(f"loss_reduction is {loss_reduction!r}: expected mean or sum")
         if hasattr(forward, "lower") and hasattr(forward, "__wrapped__"):
             raise ValueError("forward was made by jax.jit, which takes no tap: give the function inside, "
                              "forward.__wrapped__")
         self.forward, self.loss, self.loss_reduction = forward, loss, loss_reduction
+        said: dict[str, Any] = {"tokens": tokens, "credit_trains": credit_trains}
+        self.said = {key: value for key, value in said.items() if value is not None}
         self.arrays: dict[str, numpy.ndarray] = {}
         self.batches = self.layers = 0
         self.proof: list[dict[str, Any]] = []  # of each layer on the first batch
         self.proved = True
         self.right = self.samples = 0
+        self.history: list[dict[str, Any]] = []  # a line an evaluation, as `conclude` describes it
+        self._measured: list[_Measured] = []
+        self._quick: Callable[..., Any] = jax.jit(jax.value_and_grad(self._passed, argnums=3, has_aux=True))
+        self._quick_loss: Callable[..., Any] = jax.jit(lambda *given: self._passed(*given)[0])
 
     def record(self, params: Any, x: Any, y: Any, credit: Credit | None = None) -> None:
         """One batch: inputs x [N, ...], classes y [N]. `credit(hidden, logits)` returns a_0 ... a_L, each as h_l or
@@ -80,8 +100,7 @@ class Recorder:
         k = self.batches
         fields: dict[str, Sequence[Any]] = {"h": hidden, "g": gradient}
         if credit is not None:
-            fields["a"] = list(credit(hidden, logits))
-            _fits(fields["a"], hidden)
+            fields["a"] = _given(credit, hidden, logits)
         found = {f"batch.{k}.{field}.{l}": _stored(state)
                  for field, states in fields.items() for l, state in enumerate(states)}
         found[f"batch.{k}.logits"], found[f"batch.{k}.labels"] = _stored(logits), numpy.array(y)
@@ -92,6 +111,69 @@ class Recorder:
         self.batches, self.layers = k + 1, len(hidden)
         self.samples += len(y)
         self.right += int((logits.argmax(1) == y).sum())
+
+    def measure(self, params: Any, x: Any, y: Any, credit: Credit | None = None) -> None:
+        """One batch of an evaluation, given as to `record`, reduced to norms and cosines of its samples. That the gradient
+        is the loss's is checked on the first batch of each evaluation, by one pair of forward passes in which every
+        h_l is moved along g_l; where they say no, and in the first evaluation, by finite differences in float64.
+        Runs under jax.jit, where the network allows."""
+        y, started, first = jnp.asarray(y), time.perf_counter(), not self._measured
+        thorough = first and not self.history
+        if thorough or not self.layers:
+            hidden, logits = self._observe(params, x, y)
+            self._judge_loss(logits, y)
+            self.layers, self._shapes = len(hidden), [(h.shape[1:], h.dtype) for h in hidden]
+            for key, value in self.said.items():
+                _metadatum(key, value, self.layers)
+        still = [jnp.zeros((len(y), *shape), dtype=kind) for shape, kind in self._shapes]
+        try:
+            (value, (hidden, logits)), gradient = self._quick(params, x, y, still)
+        except TypeError:  # what is no array among the parameters
+            self._quick, self._quick_loss = jax.value_and_grad(self._passed, argnums=3, has_aux=True), self._loss_at
+            (value, (hidden, logits)), gradient = self._quick(params, x, y, still)
+        check = self._check(params, x, y, hidden, gradient, logits, thorough) if first else None
+        tokens = self.said.get("tokens", "cls")
+        h, g = _rows(hidden, tokens), _rows(gradient, tokens)
+        sizes = [_sizes(h), _sizes(g)]
+        if credit is not None:
+            a = _rows(_given(credit, hidden, logits), tokens)
+            sizes += [_sizes(a), _cosines(a, g)]
+        if self._measured and len(self._measured[0].sizes) != len(sizes):
+            raise ValueError("one batch of this evaluation has a credit and another has none")
+        scale = 1 / len(y) if self.loss_reduction == "sum" else 1.0
+        right = int((logits.argmax(1) == y).sum())
+        self._measured.append(_Measured(sizes, len(y), right, float(value) * scale, scale, check,
+                                        time.perf_counter() - started))
+
+    def conclude(self, epoch: int, test_accuracy: float | None = None, step: int | None = None) -> dict[str, Any]:
+        """Ends an evaluation, and returns its line of `history`: `epoch` and `step` of the training; `samples` that were
+        measured, `recorded_loss` (their mean) and `recorded_accuracy`; `test_accuracy`, where it is given, the whole
+        test set's; `hidden_norms` [L + 1], mean |h_l|; `gradient_norms` [L + 1], median |g_l| of the batch-mean loss;
+        `growth`, the largest factor of mean |h_l| over one block; where a credit was given `cosine` [L + 1], the mean
+        of cos(a_l, g_l), `global_cosine`, that of the layers that train joined, and `relative_scale` [L + 1], median
+        |a_l| over median |g_l| relative to the median layer; `check`, the loss's change along g_0 ... g_L over what
+        they say, its relative error, and whether the reference is proved; `seconds` that measuring took. What is not
+        finite is a string."""
+        if not self._measured:
+            raise ValueError("nothing to conclude: measure() was not called")
+        metadata = {"epoch": epoch, **({} if test_accuracy is None else {"accuracy": test_accuracy})}
+        for key, value in metadata.items():
+            _metadatum(key, value, self.layers)
+        measured, self._measured = self._measured, []
+        line = _line(measured, sorted(self.said.get("credit_trains", ())))
+        head: dict[str, Any] = {"epoch": operator.index(epoch)}
+        if step is not None:
+            head["step"] = operator.index(step)
+        if test_accuracy is not None:
+            head["test_accuracy"] = float(test_accuracy)
+        self.history.append(head | line)
+        return self.history[-1]
+
+    def save_history(self, path: str | os.PathLike[str]) -> None:
+        """Writes `history`, one JSON object a line."""
+        part = Path(f"{os.fspath(path)}.part")
+        part.write_text("".join(json.dumps(line, allow_nan=False) + "\n" for line in self.history), encoding="utf-8")
+        os.replace(part, path)
 
     def save(self, path: str | os.PathLike[str], **metadata: Any) -> None:
         """Writes .npz. Metadata: method, arch, dataset, seed, epoch, epochs, accuracy, frozen_accuracy,
@@ -104,7 +186,7 @@ class Recorder:
         if self.loss_reduction is not None:
             good["loss_reduction"] = self.loss_reduction
         wrong = []
-        for key, value in metadata.items():
+        for key, value in (self.said | metadata).items():
             if value is not None:
                 try:
                     good[key] = _metadatum(key, value, self.layers)
@@ -161,21 +243,27 @@ class Recorder:
         return found
 
     def _loss_at(self, params: Any, x: Any, y: jax.Array, added: Sequence[Any]) -> jax.Array:
-        """The loss where h_l has these added."""
-        calls = iter(range(sys.maxsize))
+        return self._passed(params, x, y, added)[0]
+
+    def _passed(self, params: Any, x: Any, y: jax.Array, added: Sequence[Any],
+                ) -> tuple[jax.Array, tuple[list[jax.Array], jax.Array]]:
+        """The loss where h_l has these added, the states [N, ...] with them and the logits."""
+        hidden: list[jax.Array] = []
 
         def tap(h: Any) -> Any:
-            if (l := next(calls)) >= len(added):
+            if (l := len(hidden)) >= len(added):
                 raise ValueError(f"forward taps more than {len(added)} states when it is called again")
-            return h + added[l].astype(h.dtype)
+            hidden.append(h + added[l].astype(h.dtype))
+            return hidden[-1]
 
-        value = self.loss(self.forward(params, x, tap), y)
-        if (times := next(calls)) < len(added):
+        logits = self.forward(params, x, tap)
+        value = self.loss(logits, y)
+        if (times := len(hidden)) < len(added):
             raise ValueError(f"forward taps {times} states when it is called again: {len(added)} before")
         if value.shape:
             raise ValueError(f"the loss is of shape {list(value.shape)}: expected a scalar, the mean or the sum over the "
                              f"batch")
-        return value
+        return value, (hidden, logits)
 
     def _judge_loss(self, logits: jax.Array, y: jax.Array) -> None:
         """Whether the loss is a mean or a sum: for the same batch twice, the gradient of one copy is half or as
@@ -198,29 +286,7 @@ class Recorder:
                logits: jax.Array) -> None:
         """Each layer on the first batch, all of them together on the others."""
         together = self.batches > 0
-        kinds = {a.dtype for a in (*hidden, *gradient)}
-        rounding = max(float(jnp.finfo(kind).eps) for kind in kinds)  # type: ignore[no-untyped-call]
-        size = _norm(logits) / math.sqrt(logits.size)
-        with _double_precision():
-            params_double, x_double = jax.tree_util.tree_map(_double, (params, x))
-
-            def loss(added: Sequence[Any]) -> jax.Array:
-                return self._loss_at(params_double, x_double, y, added)
-
-            still = [jnp.zeros(h.shape, dtype=jnp.float64) for h in hidden]
-            try:
-                precision = IN_DOUBLE if loss(still).dtype == jnp.float64 else IN_SINGLE
-                exact = self._gradient(params_double, x_double, y, still)
-                slopes = _differences(loss, hidden, exact, gradient, size, rounding, together, precision)
-            except TypeError as error:
-                precision = IN_SINGLE
-                if not together:
-                    print(f"the gradient's proof runs in the network's own precision, along g_l alone: in float64, "
-                          f"{str(error).splitlines()[0]}", file=sys.stderr)
-                slopes = []
-        if not slopes:
-            slopes = _differences(lambda added: self._loss_at(params, x, y, added), hidden, gradient, gradient, size,
-                                  rounding, together, precision)
+        slopes, precision = self._slopes(params, x, y, hidden, gradient, logits, together)
         limit = precision.limit
         proved = all(slope.error <= limit and not slope.lost for slope in slopes)
         self.proved &= proved
@@ -243,6 +309,49 @@ class Recorder:
                 f"{max(slope.lost for slope in slopes):.2g}): digits are lost; record in float64 (jax_enable_x64)",
                 stacklevel=3)
 
+    def _slopes(self, params: Any, x: Any, y: jax.Array, hidden: list[jax.Array], gradient: list[jax.Array],
+                logits: jax.Array, together: bool) -> tuple[list[_Slope], _Precision]:
+        """The slope at every layer, or one for all together, in float64 where the network has it."""
+        rounding = _rounding(hidden, gradient)
+        size = _norm(logits) / math.sqrt(logits.size)
+        with _double_precision():
+            params_double, x_double = jax.tree_util.tree_map(_double, (params, x))
+
+            def loss(added: Sequence[Any]) -> jax.Array:
+                return self._loss_at(params_double, x_double, y, added)
+
+            still = [jnp.zeros(h.shape, dtype=jnp.float64) for h in hidden]
+            try:
+                precision = IN_DOUBLE if loss(still).dtype == jnp.float64 else IN_SINGLE
+                exact = self._gradient(params_double, x_double, y, still)
+                slopes = _differences(loss, hidden, exact, gradient, size, rounding, together, precision)
+            except TypeError as error:
+                precision = IN_SINGLE
+                if not together:
+                    print(f"the gradient's proof runs in the network's own precision, along g_l alone: in float64, "
+                          f"{str(error).splitlines()[0]}", file=sys.stderr)
+                slopes = []
+        if not slopes:
+            slopes = _differences(lambda added: self._loss_at(params, x, y, added), hidden, gradient, gradient, size,
+                                  rounding, together, precision)
+        return slopes, precision
+
+    def _check(self, params: Any, x: Any, y: jax.Array, hidden: list[jax.Array], gradient: list[jax.Array],
+               logits: jax.Array, thorough: bool) -> dict[str, Any]:
+        """The slope along g_0 ... g_L together, in the network's own precision; in float64 where that sees another
+        than the gradient's, or where `thorough`."""
+        rounding, size = _rounding(hidden, gradient), _norm(logits) / math.sqrt(logits.size)
+        (slope,), precision = _differences(lambda added: self._quick_loss(params, x, y, added), hidden, gradient, gradient,
+                                           size, rounding, True, IN_SINGLE), IN_SINGLE
+        if thorough or not slope.error <= precision.limit:
+            (slope,), precision = self._slopes(params, x, y, hidden, gradient, logits, True)
+        proved = slope.error <= precision.limit and not slope.lost
+        if not proved:
+            warnings.warn(f"the gradient measured at h_0 ... h_L is not that of the loss (relative error "
+                          f"{max(slope.error, slope.lost):.2g}, over {precision.limit:g}): a custom_vjp or a stop_gradient "
+                          f"lies between", stacklevel=3)
+        return {"ratio": _finite(slope.ratio), "relative_error": _finite(max(slope.error, slope.lost)), "proved": proved}
+
     def _doubt(self, metadata: dict[str, str]) -> None:
         """Warns of what is possible and unlikely."""
         share = self.right / self.samples
@@ -256,6 +365,69 @@ class Recorder:
         if top.ndim == 3 and metadata.get("tokens", "cls") == "cls" and not top[:, 0].any():
             warnings.warn('no gradient reaches the first token of h_L: the head reads another; save with tokens="mean"',
                           stacklevel=3)
+
+
+class _Measured(NamedTuple):
+    """A measured batch on the host: |h_l|, |g_l|, |a_l| and cos(a_l, g_l), each [L + 1, N], the last two where there is a
+    credit; samples, how many of them are right, the batch-mean loss, the gradient of it over the recorded one."""
+    sizes: list[numpy.ndarray]
+    samples: int
+    right: int
+    loss: float
+    scale: float
+    check: dict[str, Any] | None
+    seconds: float
+
+
+def _line(measured: Sequence[_Measured], trains: Sequence[int]) -> dict[str, Any]:
+    """The samples of all batches pooled, as in the audit of a trace."""
+    samples = sum(batch.samples for batch in measured)
+    loss = sum(batch.loss * batch.samples for batch in measured) / samples
+    h, recorded = (numpy.concatenate([batch.sizes[i] for batch in measured], 1) for i in (0, 1))
+    g = numpy.concatenate([batch.sizes[1] * batch.scale for batch in measured], 1)
+    with numpy.errstate(all="ignore"):
+        means = h.mean(1)
+        grown = (means[1:] / numpy.where(numpy.isfinite(means[:-1]), means[:-1], numpy.nan)).tolist()
+        line: dict[str, Any] = {
+            "samples": samples, "recorded_loss": _finite(loss),
+            "recorded_accuracy": sum(batch.right for batch in measured) / samples,
+            "hidden_norms": _all_finite(means), "gradient_norms": _all_finite(numpy.median(g, axis=1)),
+            "growth": _finite(math.nan if any(map(math.isnan, grown)) else max(grown)) if grown else None}
+        if len(measured[0].sizes) > 2:
+            a, cosine = (numpy.concatenate([batch.sizes[i] for batch in measured], 1) for i in (2, 3))
+            rows = list(trains) or list(range(max(len(a) - 1, 1)))
+            lengths = numpy.sqrt(numpy.square(a[rows]).sum(0)) * numpy.sqrt(numpy.square(recorded[rows]).sum(0))
+            joined = (cosine * a * recorded)[rows].sum(0) / numpy.maximum(lengths, 1e-300)
+            scales = numpy.median(a, axis=1) / numpy.median(recorded, axis=1)
+            finite = scales[rows][numpy.isfinite(scales[rows])]
+            middle = numpy.median(finite) if len(finite) else math.nan
+            line |= {"cosine": _all_finite(cosine.mean(1)), "global_cosine": _finite(float(joined.mean())),
+                     "relative_scale": _all_finite(scales / middle)}
+    return line | {"check": measured[0].check, "seconds": sum(batch.seconds for batch in measured)}
+
+
+def _rows(states: Sequence[Any], tokens: str) -> list[numpy.ndarray]:
+    """Each state as [N, d], on the host and in float64."""
+    found = []
+    for state in states:
+        rows = numpy.asarray(state, dtype=numpy.float64)
+        if rows.ndim == 3:
+            rows = rows[:, 0] if tokens == "cls" else rows.mean(1)
+        found.append(rows.reshape(len(rows), -1))
+    return found
+
+
+def _sizes(states: Sequence[numpy.ndarray]) -> numpy.ndarray:
+    """|h_l| of each sample, [L + 1, N]."""
+    return numpy.stack([numpy.linalg.norm(rows, axis=1) for rows in states])
+
+
+def _cosines(credit: Sequence[numpy.ndarray], gradient: Sequence[numpy.ndarray]) -> numpy.ndarray:
+    """cos(a_l, g_l) of each sample, [L + 1, N]; with a norm under 1e-30 near zero, as in the audit."""
+    lengths = numpy.maximum(_sizes(credit), 1e-30) * numpy.maximum(_sizes(gradient), 1e-30)
+    with numpy.errstate(invalid="ignore", over="ignore"):
+        found: numpy.ndarray = numpy.stack([(a * g).sum(1) for a, g in zip(credit, gradient)]) / lengths
+    return found
 
 
 class _Slope(NamedTuple):
@@ -350,6 +522,12 @@ def _double(leaf: Any) -> Any:
     return jnp.asarray(leaf, dtype=jnp.float64) if real else leaf
 
 
+def _given(credit: Credit, hidden: list[jax.Array], logits: jax.Array) -> list[Any]:
+    given = list(credit(hidden, logits))
+    _fits(given, hidden)
+    return given
+
+
 def _fits(credit: Sequence[Any], hidden: Sequence[jax.Array]) -> None:
     """a_l must be as h_l; of [N, tokens, d] one for all tokens will do, of a feature map its features."""
     if len(credit) != len(hidden):
@@ -369,6 +547,12 @@ def _stored(array: Any) -> numpy.ndarray:
     return copy.reshape(len(copy), -1) if copy.ndim > 3 else copy
 
 
+def _rounding(hidden: Sequence[Any], gradient: Sequence[Any]) -> float:
+    """The coarsest of what they were computed in."""
+    kinds = {a.dtype for a in (*hidden, *gradient)}
+    return max(float(jnp.finfo(kind).eps) for kind in kinds)  # type: ignore[no-untyped-call]
+
+
 def _norm(array: Any) -> float:
     return float(numpy.linalg.norm(numpy.asarray(array, dtype=numpy.float64)))
 
@@ -380,6 +564,10 @@ def _nan_last(value: float) -> float:
 def _finite(value: float) -> float | str:
     """JSON has no number for the others."""
     return value if math.isfinite(value) else str(value)
+
+
+def _all_finite(values: Any) -> list[float | str]:
+    return [_finite(float(value)) for value in values]
 
 
 def _metadatum(key: str, value: Any, layers: int) -> str:

@@ -1,12 +1,20 @@
-"""Records a trace of a PyTorch network for `fa-audit diagnose`. One file, to be copied; needs torch (2.4 or later), and
-safetensors for .safetensors or numpy for .npz.
+"""Records a trace of a PyTorch network for `fa-audit diagnose`. Needs torch (2.4 or later), and safetensors for
+.safetensors or numpy for .npz. One file: `fa-audit recorder torch > fa_recorder.py` prints it for those who copy.
 
-    from pytorch import Recorder
+    from fa_audit.torch import Recorder                             # of a copy: from fa_recorder import Recorder
     recorder = Recorder(net, layers=[net.embed, *net.blocks])       # modules whose outputs are h_0 ... h_L
     for x, y in evaluation_batches:                                 # ten of 128, never shuffled
         recorder.record(x, y, credit=lambda h, logits: [...])       # the method's a_0 ... a_L, each [N, d]
     recorder.save("trace.safetensors", method="dfa", arch="mlp", seed=42, epoch=30,
                   accuracy=0.31, frozen_accuracy=0.35)              # fractions, on the whole test set
+
+A training is followed by `measure` in the place of `record`: each batch is reduced to norms and cosines of its samples,
+and no tensor is kept.
+
+    for x, y in evaluation_batches[:2]:                             # every epoch
+        recorder.measure(x, y, credit=lambda h, logits: [...])
+    recorder.conclude(epoch=3)                                      # a line of recorder.history
+    recorder.save_history("history.jsonl")
 
 The reference gradient g_l is backpropagation's, taken by hooks in one uncut backward pass, and proved: h_l is
 moved along +g_l and -g_l, and along a random direction, and the loss must change as g_l says. A gradient that
@@ -31,6 +39,7 @@ import math
 import operator
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -53,10 +62,13 @@ MODAL = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU
 class Recorder:
     def __init__(self, net: nn.Module, layers: Sequence[nn.Module], loss: Loss = nn.functional.cross_entropy,
                  loss_reduction: str | None = None, forward: Forward = lambda net, x, y: net(x),
-                 reference: nn.Module | None = None, reference_layers: Sequence[nn.Module] | None = None) -> None:
+                 reference: nn.Module | None = None, reference_layers: Sequence[nn.Module] | None = None,
+                 tokens: str | None = None, credit_trains: Sequence[int] | None = None) -> None:
         """`loss(logits [N, classes], y [N])` is a scalar, the mean or the sum over the batch: which of them is
         measured, and held against `loss_reduction` where that is given. `forward` calls the network where
-        `net(x)` does not; `reference` and `reference_layers` are the plain twin, called as `reference(x)`."""
+        `net(x)` does not; `reference` and `reference_layers` are the plain twin, called as `reference(x)`. Of states
+        [N, tokens, d] `tokens` says which is measured, cls (the first, as where nothing is said) or mean;
+        `credit_trains` are the layers l whose a_l trains a block, where they are not 0 ... L-1."""
         if loss_reduction not in (None, "mean", "sum"):
             raise ValueError(f"loss_reduction is {loss_reduction!r}: expected mean or sum")
         if (reference is None) != (reference_layers is None):
@@ -68,26 +80,24 @@ class Recorder:
             if len(self.reference.layers) != len(self.net.layers):
                 raise ValueError(f"{len(self.net.layers)} layers, but {len(self.reference.layers)} reference_layers")
         self.loss, self.loss_reduction = loss, loss_reduction
+        said: dict[str, Any] = {"tokens": tokens, "credit_trains": credit_trains}
+        self.said = {key: value for key, value in said.items() if value is not None}
+        for key, value in self.said.items():
+            _metadatum(key, value, len(self.net.layers))
         self.tensors: dict[str, Tensor] = {}
         self.batches = 0
         self.proof: list[dict[str, Any]] = []  # of each layer on the first batch
         self.proved = True
         self.right = self.samples = 0
+        self.history: list[dict[str, Any]] = []  # a line an evaluation, as `conclude` describes it
+        self._measured: list[_Measured] = []
 
     def record(self, x: Any, y: Tensor, credit: Credit | None = None) -> None:
         """One batch: inputs x, whatever `forward` takes, and classes y [N]. `credit(hidden, logits)` returns a_0 ...
         a_L, each as h_l or [N, d]; without it and without a `reference` no credit is recorded."""
-        if credit is not None and self.reference is not None:
-            raise ValueError("credit and reference both say what the credit is: give one")
-        with _undisturbed(self.net.device), torch.inference_mode(False), torch.enable_grad():
+        with self._awake():
             x, y = _usable(x), _usable(y)
-            seen = self.net.observe(x, y, keep_mode=self.reference is not None)
-            fields = {"h": seen.hidden, "g": seen.gradient}
-            network, plain = self.net, seen
-            if self.reference is not None:
-                network, plain = self.reference, self.reference.observe(x, y)
-                _same_network(seen, plain)
-                fields |= {"g": plain.gradient, "a": seen.gradient}
+            fields, seen, network, plain = self._observe(x, y, credit)
             self._judge_loss(plain.logits, y)
             self._prove(network, x, y, plain)
             k = self.batches
@@ -95,10 +105,7 @@ class Recorder:
                      for field, states in fields.items() for l, state in enumerate(states)}
             found[f"batch.{k}.logits"], found[f"batch.{k}.labels"] = _stored(seen.logits), _stored(y.long())
             if credit is not None:
-                with torch.no_grad():
-                    given = list(credit(seen.hidden, seen.logits))
-                _fits(given, seen.hidden)
-                found |= {f"batch.{k}.a.{l}": _stored(state) for l, state in enumerate(given)}
+                found |= {f"batch.{k}.a.{l}": _stored(state) for l, state in enumerate(_given(credit, seen))}
         layout = {name.split(".", 2)[2] for name in found}
         if k and layout != (first := {name.split(".", 2)[2] for name in self.tensors if name.startswith("batch.0.")}):
             raise ValueError(f"batch {k} and batch 0 do not hold the same: {', '.join(sorted(layout ^ first))}")
@@ -106,6 +113,62 @@ class Recorder:
         self.batches += 1
         self.samples += len(y)
         self.right += int((seen.logits.argmax(1) == y).sum())
+
+    def measure(self, x: Any, y: Tensor, credit: Credit | None = None) -> None:
+        """One batch of an evaluation, given as to `record`, reduced to norms and cosines of its samples. That the gradient
+        is the loss's is checked on the first batch of each evaluation, by one pair of forward passes in which every
+        h_l is moved along g_l; where they say no, and in the first evaluation, by finite differences in float64."""
+        with self._awake():
+            x, y = _usable(x), _usable(y)
+            started, first = time.perf_counter(), not self._measured
+            thorough = first and not self.history
+            fields, seen, network, plain = self._observe(x, y, credit, twice=thorough)
+            if thorough:
+                self._judge_loss(plain.logits, y)
+            check = self._check(network, x, y, plain, thorough) if first else None
+            with torch.no_grad():
+                tokens = self.said.get("tokens", "cls")
+                h, g = _rows(fields["h"], tokens), _rows(fields["g"], tokens)
+                sizes = [_sizes(h), _sizes(g)]
+                a = _given(credit, seen) if credit is not None else fields.get("a")
+                if a is not None:
+                    sizes += [_sizes(_rows(a, tokens)), _cosines(_rows(a, tokens), g)]
+                value = float(self.loss(seen.logits, y))
+                right = int((seen.logits.argmax(1) == y).sum())
+            scale = 1 / len(y) if self.loss_reduction == "sum" else 1.0
+            if self._measured and len(self._measured[0].sizes) != len(sizes):
+                raise ValueError("one batch of this evaluation has a credit and another has none")
+            self._measured.append(_Measured([_host(t) for t in sizes], len(y), right, value * scale, scale, check,
+                                            time.perf_counter() - started))
+
+    def conclude(self, epoch: int, test_accuracy: float | None = None, step: int | None = None) -> dict[str, Any]:
+        """Ends an evaluation, and returns its line of `history`: `epoch` and `step` of the training; `samples` that were measured, `recorded_loss`
+        (their mean) and `recorded_accuracy`; `test_accuracy`, where it is given, the whole test set's; `hidden_norms`
+        [L + 1], mean |h_l|; `gradient_norms` [L + 1], median |g_l| of the batch-mean loss; `growth`, the largest
+        factor of mean |h_l| over one block; where a credit was given `cosine` [L + 1], the mean of cos(a_l, g_l),
+        `global_cosine`, that of the layers that train joined, and `relative_scale` [L + 1], median |a_l| over median
+        |g_l| relative to the median layer; `check`, the loss's change along g_0 ... g_L over what they say, its relative
+        error, and whether the reference is proved; `seconds` that measuring took. What is not finite is a string."""
+        if not self._measured:
+            raise ValueError("nothing to conclude: measure() was not called")
+        metadata = {"epoch": epoch, **({} if test_accuracy is None else {"accuracy": test_accuracy})}
+        for key, value in metadata.items():
+            _metadatum(key, value, len(self.net.layers))
+        measured, self._measured = self._measured, []
+        line = _line(measured, sorted(self.said.get("credit_trains", ())))
+        head: dict[str, Any] = {"epoch": operator.index(epoch)}
+        if step is not None:
+            head["step"] = operator.index(step)
+        if test_accuracy is not None:
+            head["test_accuracy"] = float(test_accuracy)
+        self.history.append(head | line)
+        return self.history[-1]
+
+    def save_history(self, path: str | os.PathLike[str]) -> None:
+        """Writes `history`, one JSON object a line."""
+        part = Path(f"{os.fspath(path)}.part")
+        part.write_text("".join(json.dumps(line, allow_nan=False) + "\n" for line in self.history), encoding="utf-8")
+        os.replace(part, path)
 
     def save(self, path: str | os.PathLike[str], **metadata: Any) -> None:
         """Writes .safetensors or .npz. Metadata: method, arch, dataset, seed, epoch, epochs, accuracy,
@@ -118,7 +181,7 @@ class Recorder:
         if self.loss_reduction is not None:
             good["loss_reduction"] = self.loss_reduction
         wrong = []
-        for key, value in metadata.items():
+        for key, value in (self.said | metadata).items():
             if value is not None:
                 try:
                     good[key] = _metadatum(key, value, len(self.net.layers))
@@ -132,6 +195,41 @@ class Recorder:
         self._doubt(good)
         if wrong:
             raise ValueError(f"{path} holds the recording without this: {'; '.join(wrong)}")
+
+    @contextlib.contextmanager
+    def _awake(self) -> Iterator[None]:
+        """Autograd, and random numbers and compiled code as they were afterwards."""
+        with _undisturbed(self.net.device), torch.inference_mode(False), torch.enable_grad():
+            yield
+
+    def _observe(self, x: Any, y: Tensor, credit: Credit | None, twice: bool = True,
+                 ) -> tuple[dict[str, Sequence[Tensor]], _Seen, _Network, _Seen]:
+        """h and g of a batch, of a pair of networks a, each at h_0 ... h_L; what was seen in the network; and the network
+        whose gradient is the reference, with what was seen in that. `twice`: whether a second pass must agree."""
+        if credit is not None and self.reference is not None:
+            raise ValueError("credit and reference both say what the credit is: give one")
+        seen = self.net.observe(x, y, keep_mode=self.reference is not None, twice=twice)
+        fields: dict[str, Sequence[Tensor]] = {"h": seen.hidden, "g": seen.gradient}
+        network, plain = self.net, seen
+        if self.reference is not None:
+            network, plain = self.reference, self.reference.observe(x, y, twice=twice)
+            _same_network(seen, plain)
+            fields |= {"g": plain.gradient, "a": seen.gradient}
+        return fields, seen, network, plain
+
+    def _check(self, network: _Network, x: Any, y: Tensor, seen: _Seen, thorough: bool) -> dict[str, Any]:
+        """The slope along g_0 ... g_L together, in the network's own precision; in float64 where that sees another
+        than the gradient's, or where `thorough`."""
+        slope, limit = network.slope_together(x, y, seen), IN_SINGLE.limit
+        if thorough or not slope.error <= limit:
+            (slope,), limit = network.differences(x, y, seen, together=True)
+        proved = slope.error <= limit and not slope.lost
+        if not proved:
+            warnings.warn(
+                f"the gradient measured at h_0 ... h_L is not that of the loss (relative error "
+                f"{max(slope.error, slope.lost):.2g}, over {limit:g}): hooks that replace gradients (DFA) must be off while "
+                f"the reference is measured, or a plain twin given as `reference`", stacklevel=3)
+        return {"ratio": _finite(slope.ratio), "relative_error": _finite(max(slope.error, slope.lost)), "proved": proved}
 
     def _judge_loss(self, logits: Tensor, y: Tensor) -> None:
         """Whether the loss is a mean or a sum: for the same batch twice, the gradient of one copy is half or as
@@ -209,6 +307,87 @@ class _Seen(NamedTuple):
         return max(torch.finfo(kind).eps for kind in kinds)
 
 
+class _Measured(NamedTuple):
+    """A measured batch on the host: |h_l|, |g_l|, |a_l| and cos(a_l, g_l), each [L + 1, N], the last two where there is a
+    credit; samples, how many of them are right, the batch-mean loss, the gradient of it over the recorded one."""
+    sizes: list[Tensor]
+    samples: int
+    right: int
+    loss: float
+    scale: float
+    check: dict[str, Any] | None
+    seconds: float
+
+
+def _line(measured: Sequence[_Measured], trains: Sequence[int]) -> dict[str, Any]:
+    """The samples of all batches pooled, as in the audit of a trace."""
+    samples = sum(batch.samples for batch in measured)
+    loss = sum(batch.loss * batch.samples for batch in measured) / samples
+    h = torch.cat([batch.sizes[0] for batch in measured], 1)
+    g = torch.cat([batch.sizes[1] * batch.scale for batch in measured], 1)
+    means = h.mean(1).tolist()
+    grown = (h.mean(1)[1:] / h.mean(1)[:-1].where(h.mean(1)[:-1].isfinite(), math.nan)).tolist()
+    line: dict[str, Any] = {
+        "samples": samples, "recorded_loss": _finite(loss),
+        "recorded_accuracy": sum(batch.right for batch in measured) / samples,
+        "hidden_norms": _all_finite(means), "gradient_norms": _all_finite(_median(g).tolist()),
+        "growth": _finite(math.nan if any(map(math.isnan, grown)) else max(grown)) if grown else None}
+    if len(measured[0].sizes) > 2:
+        a, cosine = (torch.cat([batch.sizes[i] for batch in measured], 1) for i in (2, 3))
+        recorded = torch.cat([batch.sizes[1] for batch in measured], 1)
+        rows = list(trains) or list(range(max(len(a) - 1, 1)))
+        lengths = a[rows].square().sum(0).sqrt() * recorded[rows].square().sum(0).sqrt()
+        joined = (cosine * a * recorded)[rows].sum(0) / lengths.clamp(min=1e-300)
+        scales = _median(a) / _median(recorded)
+        finite = scales[rows][scales[rows].isfinite()]
+        middle = _median(finite[None])[0] if len(finite) else torch.tensor(math.nan)
+        line |= {"cosine": _all_finite(cosine.mean(1).tolist()), "global_cosine": _finite(float(joined.mean())),
+                 "relative_scale": _all_finite((scales / middle).tolist())}
+    return line | {"check": measured[0].check, "seconds": sum(batch.seconds for batch in measured)}
+
+
+def _rows(states: Sequence[Tensor], tokens: str) -> list[Tensor]:
+    """Each state as [N, d], at least in single precision."""
+    found = []
+    for state in states:
+        state = state.detach()
+        state = state if state.dtype == torch.float64 else state.float()
+        if state.dim() == 3:
+            state = state[:, 0] if tokens == "cls" else state.mean(1)
+        found.append(state.flatten(1))
+    return found
+
+
+def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows [N, d] over their largest entry, and that [N, 1]: squares neither overflow nor vanish."""
+    largest = rows.abs().amax(1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
+    return rows / largest, largest
+
+
+def _sizes(states: Sequence[Tensor]) -> Tensor:
+    """|h_l| of each sample, [L + 1, N]."""
+    scaled = [_scaled(rows) for rows in states]
+    return torch.stack([rows.norm(dim=1) * largest[:, 0] for rows, largest in scaled])
+
+
+def _cosines(credit: Sequence[Tensor], gradient: Sequence[Tensor]) -> Tensor:
+    """cos(a_l, g_l) of each sample, [L + 1, N]; with a norm under 1e-30 near zero, as in the audit."""
+    found = []
+    for pair in zip(credit, gradient):
+        units, whole = [], torch.ones((), device=pair[0].device)
+        for rows, largest in map(_scaled, pair):
+            length = rows.norm(dim=1, keepdim=True)
+            units.append(rows / length.clamp(min=1e-30))
+            whole = whole * (length * largest / 1e-30).clamp(max=1)[:, 0]
+        found.append((units[0] * units[1]).sum(1) * whole)
+    return torch.stack(found)
+
+
+def _median(rows: Tensor) -> Tensor:
+    """Over the samples; of an even number the mean of the middle two."""
+    return rows.quantile(0.5, dim=1)
+
+
 class _Slope(NamedTuple):
     """The loss's change along g_l over what g_l predicts, and the larger relative error of this and of the change
     along a random direction, whose scale is |g_l| / sqrt(values). Where g_l predicts a change that cannot be seen, the
@@ -253,12 +432,12 @@ class _Network:
         tensors = itertools.chain(self.net.parameters(), self.net.buffers())
         self.device = next((t.device for t in tensors), torch.device("cpu"))
 
-    def observe(self, x: Any, y: Tensor, keep_mode: bool = False) -> _Seen:
+    def observe(self, x: Any, y: Tensor, keep_mode: bool = False, twice: bool = True) -> _Seen:
         """h_l, what the backward pass brings to it, and the logits [N, classes]. `keep_mode`: only dropout and
-        norms are put into eval mode."""
+        norms are put into eval mode. `twice`: whether a second forward pass must give the same."""
         with _as_it_is(self.net, keep_mode):
             seen = self._observe(x, y)
-            again = self._logits(x, y)
+            again = self._logits(x, y) if twice else seen.logits
         if (far := _distance(again, seen.logits)) > 1e-4:
             raise ValueError(f"two forward passes of the same batch differ by {far:.1e}, relatively: something draws at "
                              f"random in eval mode (dropout without training=self.training), or keeps a state")
@@ -319,11 +498,16 @@ class _Network:
                           f"{str(error).splitlines()[0]}", file=sys.stderr)
             return self._differences(x, y, seen, seen, rounding, together, IN_SINGLE), IN_SINGLE.limit
 
+    def slope_together(self, x: Any, y: Tensor, seen: _Seen) -> _Slope:
+        """Of all layers together, in the network's own precision."""
+        with torch.autocast(self.device.type, enabled=False), _as_it_is(self.net, False):
+            return self._differences(x, y, seen, seen, seen.rounding(), True, IN_SINGLE)[0]
+
     def _differences(self, x: Any, y: Tensor, exact: _Seen, seen: _Seen, rounding: float, together: bool,
                      precision: _Precision) -> list[_Slope]:
         """Central differences. They prove the backward pass that gave `exact`, which `seen` must be but for rounding."""
         random = torch.Generator().manual_seed(0)
-        loss = abs(self._loss_at(x, y, {})) + float(_host(exact.logits).square().mean().sqrt())
+        loss = abs(float(self.loss(exact.logits, y))) + float(_host(exact.logits).square().mean().sqrt())
         floor = 10 * precision.eps / precision.limit * loss  # of a change that can be seen
         gradient = [_host(g) for g in exact.gradient]
         norms = [float(g.norm()) for g in gradient]
@@ -461,6 +645,13 @@ def _with_state(output: Any, state: Tensor) -> Any:
     return type(output)((state, *output[1:]))
 
 
+def _given(credit: Credit, seen: _Seen) -> list[Tensor]:
+    with torch.no_grad():
+        given = list(credit(seen.hidden, seen.logits))
+    _fits(given, seen.hidden)
+    return given
+
+
 def _fits(credit: Sequence[Any], hidden: Sequence[Tensor]) -> None:
     """a_l must be as h_l; of [N, tokens, d] one for all tokens will do, of a feature map its features."""
     if len(credit) != len(hidden):
@@ -580,6 +771,10 @@ def _nan_last(value: float) -> float:
 def _finite(value: float) -> float | str:
     """JSON has no number for the others."""
     return value if math.isfinite(value) else str(value)
+
+
+def _all_finite(values: Sequence[float]) -> list[float | str]:
+    return [_finite(value) for value in values]
 
 
 def _metadatum(key: str, value: Any, layers: int) -> str:
