@@ -12,8 +12,9 @@ pub use keys::Config;
 pub use resolve::{Layer, nearest_key, refuse_idle_keys, resolve, without_idle_keys};
 pub use words::{
     Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
-    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, MatmulPrecision,
-    Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Schedule,
+    EpCredit, EpPhases, FeedbackDistribution, FeedbackForm, FeedbackSharing, GradientMatching,
+    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput,
+    Schedule,
 };
 
 use crate::data::TeacherShape;

@@ -2,10 +2,10 @@
 
 use super::{Normaliser, Nudging};
 use crate::config::{
-    Auxiliary, Code, Config, CreditTokens, EmbedSignal, GradientMatching, Objective,
+    Auxiliary, Code, Config, CreditTokens, EmbedSignal, FeedbackForm, GradientMatching, Objective,
     PredictorOutput,
 };
-use crate::model::outline;
+use crate::model::{CreditAt, outline};
 
 /// Read from a configuration once.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub penalty: f64,
     pub credit_tokens: CreditTokens,
     pub embed_signal: EmbedSignal,
+    pub credit_at: CreditAt,
+    pub feedback_form: FeedbackForm,
     pub objective: Objective,
     /// Whether a training changes the network, and not its credit alone.
     pub trains_network: bool,
@@ -59,6 +61,8 @@ impl Settings {
                 false => CreditTokens::All,
             },
             embed_signal: config.embed_signal,
+            credit_at: outline.credit_at,
+            feedback_form: config.feedback_form,
             objective: config.objective,
             trains_network: outline.is_trained,
             nudging: Nudging::of(config),
