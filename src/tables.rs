@@ -56,6 +56,8 @@ macro_rules! networks {
             Student = "student" in student,
             /// Fixed linear system, for the toy task (protocol §3.5, §14).
             Lq = "lq" in lq,
+            /// Small convolutional network (protocol §3.2).
+            SmallCnn = "small-cnn" in stack,
         }
     };
 }

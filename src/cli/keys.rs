@@ -53,8 +53,10 @@ mod tests {
     #[test]
     fn a_key_is_listed_with_its_meaning_its_defaults_and_its_range() {
         let width = entry(key("width").expect("a key"));
-        let wanted = "width\n    Width d of the hidden states (published: 256, vit-mini and student 128, lq 64).\n    \
-                      default  256 (resmlp, mlp), 128 (vit-mini, student), 64 (lq)\n    \
+        let wanted = "width\n    Width d of the hidden states (published: 256, vit-mini and student 128, lq 64); of a \
+                      convolutional network the channels of its first feature map, to which all others are in \
+                      proportion (small-cnn: 32).\n    \
+                      default  256 (resmlp, mlp), 128 (vit-mini, student), 64 (lq), 32 (small-cnn)\n    \
                       values   a whole number from 1 to 65536\n";
         assert_eq!(width, wanted);
         let augment = entry(key("augment").expect("a key"));

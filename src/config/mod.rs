@@ -12,9 +12,9 @@ pub use keys::Config;
 pub use resolve::{Layer, nearest_key, refuse_idle_keys, resolve, without_idle_keys};
 pub use words::{
     Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
-    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, GrapeForm,
-    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Probe,
-    Schedule,
+    EpCredit, EpPhases, FeedbackDistribution, FeedbackForm, FeedbackSharing, GradientMatching,
+    GrapeForm, MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName,
+    PredictorOutput, Probe, Schedule,
 };
 
 use crate::data::TeacherShape;

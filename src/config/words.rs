@@ -234,6 +234,18 @@ words! {
 }
 
 words! {
+    /// What direct feedback to a feature map is made of.
+    #[derive(Default)]
+    FeedbackForm {
+        /// A row for every feature at every position.
+        #[default]
+        Full = "full",
+        /// A kernel of the convolution that reads the map, with the error at every position (BioTorch).
+        Tiled = "tiled",
+    }
+}
+
+words! {
     /// What trains the embedding under a local rule.
     EmbedSignal {
         /// The credit ã_0 of the first block (protocol §2).

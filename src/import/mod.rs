@@ -4,6 +4,7 @@
 //! Nothing of the file is executed. Its length bounds the memory: what a header claims is compared
 //! with the bytes that are there, and a tensor is read only once its shape is the wanted one.
 
+mod maps;
 mod names;
 mod numpy;
 mod pickle;
@@ -17,7 +18,6 @@ use crate::backend::{self, Differentiable, Task};
 use crate::config::Config;
 use crate::config::keys::Role;
 use crate::data::DataProvenance;
-use crate::failure::usage;
 use crate::files::{self, is_directory};
 use crate::foreign;
 use crate::learn::{Entry, draw, layout};
@@ -25,6 +25,7 @@ use crate::model::{NamedTensors, Net, export, outline};
 use crate::train::checkpoint::{Checkpoint, Imported, Progress, pack};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::tensor::TensorData;
+use maps::OfMap;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,9 +45,8 @@ pub struct Import {
 /// Reads the state dict at `path` as the network of `config`, trained on `data` for `epoch` epochs.
 ///
 /// # Errors
-/// A usage error for a network with running statistics, whose names are not known here. Else names the
-/// file, and lists every tensor that is missing, of another shape, no floating-point numbers, or not
-/// part of the network.
+/// Names the file, and lists every tensor that is missing, of another shape, no floating-point numbers, or
+/// not part of the network.
 pub fn import(
     path: &Path,
     names: &Names,
@@ -54,12 +54,6 @@ pub fn import(
     data: &DataProvenance,
     epoch: usize,
 ) -> Result<Import> {
-    if !outline(config, data.classes).buffers.is_empty() {
-        let norm = config.activity_norm;
-        return Err(usage(format!(
-            "activity_norm: import reads no running statistics of {norm} norm"
-        )));
-    }
     let bytes = files::read(path, MOST_BYTES).with_context(|| match is_directory(path) {
         Ok(true) => format!("{} {}", path.display(), instead(foreign::seems(path))),
         _ => format!("cannot read {}", path.display()),
@@ -90,12 +84,15 @@ pub fn import(
             *matrix = found;
         }
     }
+    let buffers = outline(config, data.classes).buffers.into_iter();
+    let buffers: NamedTensors =
+        buffers.filter_map(|of| Some((of.name.clone(), network.remove(&of.name)?))).collect();
     let checkpoint = Checkpoint {
         config: config.clone(),
         data: data.clone(),
         progress: Progress { epoch, ..Progress::default() },
         network: pack(&network),
-        buffers: BTreeMap::new(),
+        buffers: pack(&buffers),
         learner: pack(&learner),
         slots: BTreeMap::new(),
         imported: Some(Imported {
@@ -158,6 +155,10 @@ struct Wanted {
     transposed: bool,
     /// The shape of a Conv2d's kernel in the place of a Linear over flattened patches.
     kernel: Option<[usize; 4]>,
+    /// How PyTorch orders it, where it belongs to a feature map.
+    map: Option<OfMap>,
+    /// The name that it usually has besides.
+    usual: Option<String>,
 }
 
 /// Every parameter and feedback matrix of a configuration.
@@ -172,6 +173,7 @@ impl Task for Layout<'_> {
     fn run<B: Differentiable>(self, device: B::Device) -> Result<Vec<Wanted>> {
         let Self { config, classes } = self;
         let net = Net::<B>::new(config, classes, &device);
+        let outline = outline(config, classes);
         let parameters = export(&net).into_iter().map(|(name, data)| {
             let mut shape = data.shape.to_vec();
             let transposed = shape.len() == 2;
@@ -179,9 +181,17 @@ impl Task for Layout<'_> {
                 shape.reverse();
             }
             let kernel = [config.width, 3, config.patch, config.patch];
+            let pytorch = pytorch_name(&name);
+            let mut map = None;
+            if let [columns, rows] = shape[..] {
+                map = OfMap::of_weight(&outline, &name, rows);
+                shape = map.map_or(shape, |map| map.shape([rows, columns]));
+            }
             Wanted {
-                pytorch: pytorch_name(&name),
+                usual: maps::usual_name(config.arch, &pytorch),
+                pytorch,
                 kernel: (name == "embed.patch.weight").then_some(kernel),
+                map,
                 shape,
                 transposed,
                 name,
@@ -190,12 +200,23 @@ impl Task for Layout<'_> {
         let own = layout(config, classes).into_iter().filter(Entry::is_random);
         let feedback = own.map(|Entry { name, shape, .. }| Wanted {
             pytorch: name.clone(),
+            map: OfMap::of_feedback(&outline, &name, shape[0]),
             name,
             shape: shape.to_vec(),
             transposed: false,
             kernel: None,
+            usual: None,
         });
-        Ok(parameters.chain(feedback).collect())
+        let buffers = outline.buffers.iter().map(|buffer| Wanted {
+            pytorch: buffer.name.clone(),
+            name: buffer.name.clone(),
+            shape: vec![buffer.length],
+            transposed: false,
+            kernel: None,
+            map: None,
+            usual: maps::usual_name(config.arch, &buffer.name),
+        });
+        Ok(parameters.chain(feedback).chain(buffers).collect())
     }
 }
 
@@ -236,7 +257,13 @@ fn fill(
     let mut found = NamedTensors::new();
     let mut converted = BTreeMap::<&str, usize>::new();
     for want in wanted {
-        let in_file = names.in_file(&want.pytorch);
+        let mut in_file = names.in_file(&want.pytorch);
+        if let Some(usual) = want.usual.as_deref().map(|usual| names.in_file(usual))
+            && !rest.contains_key(&in_file)
+            && rest.contains_key(&usual)
+        {
+            in_file = usual;
+        }
         let Some(tensor) = rest.remove(&in_file) else {
             problems.push(match object_above(&in_file, objects) {
                 Some(object) => object,
@@ -255,7 +282,9 @@ fn fill(
             Err(problem) => problems.push(format!("{in_file} {problem:#}")),
         }
     }
-    let unknown = rest.keys().filter(|name| names.is_of_interest(name));
+    // How many batches a BatchNorm has seen weighs nothing where its momentum is a number.
+    let counts = |name: &&String| name.ends_with(".num_batches_tracked");
+    let unknown = rest.keys().filter(|name| names.is_of_interest(name) && !counts(name));
     problems.extend(unknown.map(|name| format!("{name} is not part of the network")));
     if !problems.is_empty() {
         return Err(problems);
@@ -268,6 +297,16 @@ fn fill(
 fn take(want: &Wanted, mut tensor: Stored, turned: bool) -> Result<TensorData> {
     // Of what is no floating-point number the shape does not count.
     tensor.kind.size()?;
+    if let Some(map) = want.map {
+        if turned && tensor.shape.len() == 2 {
+            tensor = tensor.permuted(&[1, 0]);
+        }
+        ensure!(tensor.shape == want.shape, "is {:?}, expected {:?}", tensor.shape, want.shape);
+        let reordered = map.reordered(tensor).context("does not divide into feature maps")?;
+        let columns = reordered.shape[3];
+        let rows = reordered.shape[..3].iter().product::<usize>();
+        return Ok(TensorData::new(reordered.values()?, [rows, columns]));
+    }
     let matrix = want.shape.len() == 2;
     let mut shape = want.shape.clone();
     if turned && matrix {

@@ -104,6 +104,33 @@ impl<'a> Stored<'a> {
         self
     }
 
+    /// The same elements with dimension `at` split into `parts`; `None` where those do not fill it.
+    pub fn split(mut self, at: usize, parts: &[usize]) -> Option<Self> {
+        let (extent, mut stride) = (*self.shape.get(at)?, *self.stride.get(at)?);
+        if parts.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) != Some(extent) {
+            return None;
+        }
+        let mut strides = vec![0; parts.len()];
+        for (own, part) in strides.iter_mut().zip(parts).rev() {
+            *own = stride;
+            stride = stride.checked_mul(*part)?;
+        }
+        self.shape.splice(at..=at, parts.iter().copied());
+        self.stride.splice(at..=at, strides);
+        Some(self)
+    }
+
+    /// The tensor with its dimensions in another order.
+    ///
+    /// # Panics
+    /// If `axes` does not name each of them.
+    pub fn permuted(mut self, axes: &[usize]) -> Self {
+        assert_eq!(axes.len(), self.shape.len());
+        self.shape = axes.iter().map(|&axis| self.shape[axis]).collect();
+        self.stride = axes.iter().map(|&axis| self.stride[axis]).collect();
+        self
+    }
+
     /// The elements in row-major order. They are as many as the shape says, whatever the file
     /// holds: compare the shape with what is wanted first.
     ///

@@ -34,6 +34,6 @@ impl LocalRule for Drtp {
         known: &Known<B::InnerBackend>,
     ) -> Credit<B::InnerBackend> {
         let target = known.target.as_outputs(&known.error);
-        dfa::credit(target.neg(), scene.own, known.blocks)
+        dfa::credit(target.neg(), &dfa::whole(scene), known.blocks)
     }
 }

@@ -1,6 +1,8 @@
 //! The local family: the forward pass is cut at every block, and block l is trained by
 //!
-//! mean ⟨f_l(h_l), ã_l⟩ + λ mean Σ_j f_l(h_l)_j²,  the embedding by mean ⟨h_0, ã_0⟩ (protocol §2).
+//! mean ⟨f_l(h_l), ã_l⟩ + λ mean Σ_j f_l(h_l)_j²,  the embedding by mean ⟨h_0, ã_0⟩ (protocol §2),
+//!
+//! with ã_{l+1} in the place of ã_l where the network says so ([`CreditAt`]).
 //!
 //! The readout is differentiated first, because rules may look at its gradient; then all local losses
 //! together. The two graphs are disjoint, so each operation is run backward once.
@@ -12,7 +14,7 @@
 use super::{BridgeSettings, Gradients, Lesson, Own, Rule, Settings, Turn, lift, lower};
 use crate::backend::{Affine, Differentiable, Kernels, Shared};
 use crate::config::{CreditTokens, EmbedSignal};
-use crate::model::{Buffers, Ending, Network, Pass, Target, gradients};
+use crate::model::{Buffers, CreditAt, Ending, Network, Pass, Target, gradients};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
@@ -35,7 +37,8 @@ pub struct Scene<'a, B: Differentiable, N> {
 impl<B: Differentiable, N: Network<B>> Scene<'_, B, N> {
     /// How many of a_0 … a_L are asked for.
     pub fn credited(&self, known: &Known<B::InnerBackend>) -> usize {
-        known.blocks + usize::from(self.measures)
+        let last_trains = self.settings.credit_at == CreditAt::Output;
+        known.blocks + usize::from(self.measures || last_trains)
     }
 
     /// # Panics
@@ -69,7 +72,7 @@ pub struct Known<B: Backend> {
 
 /// The credits of one batch, before normalisation.
 pub struct Credit<B: Backend> {
-    /// a_0 … a_L, each [N, d]. Block l is trained by a_l; a_L trains nothing and stands where a
+    /// a_0 … a_L, each [N, d]. Under [`CreditAt::Input`] a_L trains nothing and stands where a
     /// measurement at h_L needs a credit (the last feedback matrix again, protocol §2): where nothing
     /// is measured it may be left out.
     pub layers: Vec<Tensor<B, 2>>,
@@ -294,7 +297,9 @@ fn local_loss<B: Differentiable>(
 ) -> Option<Tensor<B, 1>> {
     let settings = toward.settings;
     let mut losses = Vec::new();
-    for (l, (branch, a)) in branches.into_iter().zip(&credit.layers).enumerate() {
+    for (l, branch) in branches.into_iter().enumerate() {
+        let l = settings.credit_at.of_block(l);
+        let a = &credit.layers[l];
         if let Trained::Whole(f) = &branch
             && settings.penalty > 0.0
         {

@@ -8,7 +8,8 @@
 //! | [`local`] | the forward pass is cut at every block; block l is trained by ⟨f_l(h_l), ã_l⟩ |
 //! | [`two_phase`] | the difference of an energy's gradients at two relaxed states |
 //!
-//! a_l estimates ∂L/∂h_l, so that descent moves f_l against it (protocol §2). The readout has its own
+//! a_l estimates ∂L/∂h_l, so that descent moves f_l against it (protocol §2); where a network's layers are
+//! of different spaces, f_l = h_{l+1} is moved against a_{l+1}. The readout has its own
 //! exact gradient under every rule of the first two.
 
 mod auxiliary;

@@ -2,10 +2,10 @@
 
 use super::{Normaliser, Nudging, Turn};
 use crate::config::{
-    Auxiliary, Base, Code, Config, CreditTokens, EmbedSignal, GradientMatching, GrapeForm,
-    Objective, PredictorOutput, Probe,
+    Auxiliary, Base, Code, Config, CreditTokens, EmbedSignal, FeedbackForm, GradientMatching,
+    GrapeForm, Objective, PredictorOutput, Probe,
 };
-use crate::model::outline;
+use crate::model::{CreditAt, outline};
 
 /// Read from a configuration once.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub penalty: f64,
     pub credit_tokens: CreditTokens,
     pub embed_signal: EmbedSignal,
+    pub credit_at: CreditAt,
+    pub feedback_form: FeedbackForm,
     pub objective: Objective,
     /// Whether a training changes the network, and not its credit alone.
     pub trains_network: bool,
@@ -76,6 +78,8 @@ impl Settings {
                 false => CreditTokens::All,
             },
             embed_signal: config.embed_signal,
+            credit_at: outline.credit_at,
+            feedback_form: config.feedback_form,
             objective: config.objective,
             trains_network: outline.is_trained && config.frozen_network_sha256.is_none(),
             nudging: Nudging::of(config),

@@ -27,6 +27,15 @@ impl Draw {
         Self::Uniform(1.0 / (inputs as f64).sqrt())
     }
 
+    /// The same, of a `divisor`-th of the size.
+    pub fn over(self, divisor: f64) -> Self {
+        match self {
+            Self::Uniform(k) => Self::Uniform(k / divisor),
+            Self::Normal(std) => Self::Normal(std / divisor),
+            Self::Constant(value) => Self::Constant(value / divisor),
+        }
+    }
+
     /// The standard deviation of what is drawn.
     pub fn std(self) -> f64 {
         match self {

@@ -8,6 +8,7 @@
 mod activity;
 mod batch;
 mod batch_norm;
+mod convolution;
 mod init;
 mod layer_norm;
 mod linear;
@@ -18,6 +19,7 @@ mod outline;
 mod parameters;
 mod pass;
 mod resmlp;
+mod stack;
 mod student;
 mod tangent;
 mod target;
@@ -25,24 +27,26 @@ mod vit_mini;
 
 pub use batch::batch_tensors;
 pub use batch_norm::BatchNorm;
+pub use convolution::Convolution;
 pub use init::{Draw, draw_values};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use lq::Lq;
 pub use mlp::Mlp;
 pub use objective::{hits, hits_among};
-pub use outline::{Map, Outline, Size, parameter_count};
+pub use outline::{CreditAt, Map, Outline, Size, parameter_count};
 pub use parameters::{
     Change, NamedTensors, Part, assign, export, freeze, gradients, map_named, matrices,
     without_gradient,
 };
 pub use pass::{Buffer, Buffers, Mode, Pass, Transport, buffers_from, initial_buffers};
 pub use resmlp::ResMlp;
+pub use stack::Stack as SmallCnn;
 pub use student::Student;
 pub use target::{Target, Wanted};
 pub use vit_mini::VitMini;
 
-use crate::backend::{Affine, Kernels};
+use crate::backend::{Affine, Kernels, Window};
 use crate::config::{Arch, Config};
 use crate::tables::networks;
 use burn::module::Module;
@@ -91,6 +95,12 @@ pub trait Network<B: Kernels>: Module<B> {
 
     /// The outputs [N, classes] of h_L: logits.
     fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2>;
+
+    /// What slides over h_l, where that is a feature map and a convolution reads it.
+    fn window(&self, l: usize) -> Option<Window> {
+        let _ = l;
+        None
+    }
 
     /// f_l and its derivative along `along`, both [N, T, d]; `None` where the network has no tangents.
     fn branch_tangent(
@@ -212,6 +222,10 @@ macro_rules! nets {
 
             fn readout(&self, hidden: Tensor<B, 3>, pass: &mut Pass<B>) -> Tensor<B, 2> {
                 match self { $(Self::$net(net) => net.readout(hidden, pass),)+ }
+            }
+
+            fn window(&self, l: usize) -> Option<Window> {
+                match self { $(Self::$net(net) => net.window(l),)+ }
             }
 
             fn branch_tangent(

@@ -2,6 +2,7 @@
 //! may ask for one that no memory holds. How long it takes: a study says so before it begins.
 
 use super::{Buffer, Draw, outline};
+use crate::backend::Window;
 use crate::config::Config;
 use std::ops::Add;
 
@@ -20,10 +21,37 @@ pub struct Outline {
     pub maps: Vec<Map>,
     /// What no gradient trains and a checkpoint keeps.
     pub buffers: Vec<Buffer>,
+    /// [H, W, C] of h_0 … h_L where they are feature maps, positions first and channels last; else empty.
+    pub feature_maps: Vec<[usize; 3]>,
+    /// Of h_0 … h_L, what slides over each that is a feature map and that a convolution reads.
+    pub windows: Vec<Option<Window>>,
+    /// Which credit trains a block under a local rule.
+    pub credit_at: CreditAt,
     /// Multiply-adds a second on one core, of two that train side by side, until epochs are timed.
     pub usual_rate: f64,
     /// Whether its parameters are trained; else it is a task for what learns its credit.
     pub is_trained: bool,
+}
+
+/// Which credit trains block l, h_{l+1} = skip(h_l) + f_l(h_l), under a local rule. The embedding is
+/// trained by a_0 either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CreditAt {
+    /// a_l, as published for residual networks, whose hidden states are of one space (protocol §2).
+    #[default]
+    Input,
+    /// a_{l+1}: what is credited is what the block makes (protocol §3.2).
+    Output,
+}
+
+impl CreditAt {
+    /// The layer whose credit trains block `l`.
+    pub fn of_block(self, l: usize) -> usize {
+        match self {
+            Self::Input => l,
+            Self::Output => l + 1,
+        }
+    }
 }
 
 /// An affine map of a network, as it is before training.
@@ -66,6 +94,9 @@ impl Outline {
             readout: norm + Size::affine(d, classes),
             maps: (0..blocks).flat_map(of_block).chain([head]).collect(),
             buffers: Vec::new(),
+            feature_maps: Vec::new(),
+            windows: vec![None; blocks + 1],
+            credit_at: CreditAt::Input,
             // With Burn's own operations the published resmlp took 8 s (bp) an epoch of 50,000 images
             // on a 2-core cloud machine; it is faster since, and a first estimate too long.
             usual_rate: 20e9,

@@ -53,8 +53,13 @@ pub(super) fn outline(config: &Config, classes: usize) -> Outline {
 
 impl<B: Kernels> Readout<B> {
     pub(super) fn new(init: &mut Init<B>, config: &Config, classes: usize) -> Self {
-        let (d, bound) = (config.width, Draw::of_linear(config.width));
-        Self::with_head(init, config, |init| init.linear_with(HEAD, d, classes, bound, bound))
+        Self::over(init, config, config.width, classes)
+    }
+
+    /// Over d features.
+    pub(super) fn over(init: &mut Init<B>, config: &Config, d: usize, classes: usize) -> Self {
+        let norm = config.terminal_norm.then(|| init.layer_norm(d));
+        Self { norm, head: init.linear(HEAD, d, classes) }
     }
 
     /// With a head that is drawn in another way, under its usual name [`HEAD`].

@@ -7,7 +7,7 @@ use crate::backend::Differentiable;
 use crate::config::{Config, Measure};
 use crate::data::{Batch, Dataset};
 use crate::learn::{Credited, Family, Known, Learner, Trainee, family, forward_and_back};
-use crate::model::{Net, Target, batch_tensors, outline};
+use crate::model::{CreditAt, Net, Outline, Target, batch_tensors, outline};
 use crate::trace::{BatchTrace, LayerTrace, LossReduction, Matrix};
 use anyhow::{Result, ensure};
 use burn::module::Module;
@@ -45,11 +45,11 @@ pub fn probe<B: Differentiable>(
         batches.push(probed.trace);
         known.push(probed.known);
     }
-    let several = outline(config, data.provenance.classes).has_tokens();
-    let tokens = if several { config.measure.word() } else { "single" };
+    let outline = outline(config, data.provenance.classes);
+    let tokens = if outline.has_tokens() { config.measure.word() } else { "single" };
     let trace = LayerTrace {
         loss_reduction: Some(LossReduction::Mean),
-        credit_trains: trained_by(config),
+        credit_trains: trained_by(config, &outline),
         tokens: tokens.into(),
         batches,
     };
@@ -57,10 +57,11 @@ pub fn probe<B: Differentiable>(
 }
 
 /// The layers whose credit trains the blocks, where they are not 0 … L−1: relaxed states train each
-/// block by what stands at its output.
-fn trained_by(config: &Config) -> Option<Vec<usize>> {
-    let relaxes = family(config.rule()) == Family::TwoPhase && config.blocks() > 0;
-    relaxes.then(|| (1..=config.blocks()).collect())
+/// block by what stands at its output, and a network may ask for that.
+fn trained_by(config: &Config, outline: &Outline) -> Option<Vec<usize>> {
+    let relaxes = family(config.rule()) == Family::TwoPhase;
+    let at_output = relaxes || outline.credit_at == CreditAt::Output;
+    (at_output && config.blocks() > 0).then(|| (1..=config.blocks()).collect())
 }
 
 /// Evaluation batch `k` of the probe.

@@ -402,3 +402,91 @@ fn synthetic_records() {
         std::fs::write(folder.join(name), records).expect("written");
     }
 }
+
+/// Positions first and channels last, [p · C, columns], as PyTorch's [columns, C, p].
+fn channels_first(values: &[f32], positions: usize, channels: usize) -> Vec<f32> {
+    let columns = values.len() / (positions * channels);
+    let at = |k: usize| {
+        let (column, channel, position) =
+            (k / (channels * positions), k / positions % channels, k % positions);
+        values[(position * channels + channel) * columns + column]
+    };
+    (0..values.len()).map(at).collect()
+}
+
+/// A program's own: channels first, its usual names, and how many batches each BatchNorm has seen.
+#[test]
+fn a_network_of_feature_maps_comes_back_with_its_running_statistics() {
+    let place = Place::new();
+    place.write(
+        "net.toml",
+        "method = 'dfa'\narch = 'small-cnn'\nepochs = 1\nwidth = 2\nbatch_size = 32\ntrain_samples = 64\n\
+         test_samples = 32\nprobe_batch_size = 16\nprobe_batches = 1\n",
+    );
+    place.done("train --config net.toml --out run");
+    let trained = checkpoint(&place, "run/checkpoint.mpk");
+    let names = [
+        ("embed.conv", "conv1", 9, 3),
+        ("embed.norm", "bn1", 1, 1),
+        ("blocks.0.conv", "conv2", 9, 2),
+        ("blocks.0.norm", "bn2", 1, 1),
+        ("blocks.1.conv", "conv3", 9, 4),
+        ("blocks.1.norm", "bn3", 1, 1),
+        ("blocks.2.linear", "fc1", 64, 8),
+        ("readout.head", "fc2", 1, 16),
+    ];
+    let maps = [(1024, 2), (256, 4), (64, 8), (1, 16)];
+    let mut all = tensors(&trained);
+    all.extend(unpack(&trained.buffers).expect("running statistics"));
+    let mut exported = Vec::new();
+    for (name, data) in all {
+        let values: Vec<f32> = data.iter::<f32>().collect();
+        let (above, last) = name.rsplit_once('.').expect("a name of two words");
+        if above == "feedback" {
+            let (positions, channels) = maps[last.parse::<usize>().expect("a layer")];
+            // [classes, C · p], and then [C · p, classes].
+            let turned = channels_first(&values, positions, channels);
+            let rows = positions * channels;
+            let back = (0..values.len()).map(|k| turned[k % 10 * rows + k / 10]).collect();
+            exported.push((name.clone(), vec![rows, 10], back));
+            continue;
+        }
+        let (_, usual, positions, channels) =
+            *names.iter().find(|(own, ..)| *own == above).expect("a known name");
+        let last = match last {
+            "gamma" => "weight",
+            "beta" => "bias",
+            other => other,
+        };
+        let (shape, values) = match (data.shape[..].len(), usual.starts_with("conv")) {
+            (2, true) => {
+                let shape = vec![data.shape[1], channels, 3, 3];
+                (shape, channels_first(&values, positions, channels))
+            }
+            (2, false) => {
+                let shape = vec![data.shape[1], data.shape[0]];
+                (shape, channels_first(&values, positions, channels))
+            }
+            _ => (vec![values.len()], values),
+        };
+        exported.push((format!("{usual}.{last}"), shape, values));
+    }
+    exported.push(("bn1.num_batches_tracked".into(), vec![1], vec![2.0]));
+    save(&place.path("model.safetensors"), &exported);
+    imported(&place, Path::new("model.safetensors"), "back/checkpoint.mpk");
+    let back = checkpoint(&place, "back/checkpoint.mpk");
+    same_tensors(&trained, &back);
+    let buffers = |of: &Checkpoint| unpack(&of.buffers).expect("running statistics");
+    let (before, after) = (buffers(&trained), buffers(&back));
+    assert_eq!(before.len(), 6);
+    for (name, data) in before {
+        assert!(data.as_bytes() == after[&name].as_bytes(), "{name}");
+    }
+    // Without a BatchNorm's statistics it is another network.
+    exported.retain(|(name, ..)| name != "bn2.running_var");
+    save(&place.path("model.safetensors"), &exported);
+    let line = import_line(Path::new("model.safetensors"), "other.mpk");
+    let refused = place.run(&line);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("blocks.0.norm.running_var is missing"), "{}", refused.stderr);
+}

@@ -146,6 +146,9 @@ fn a_bridge_on_a_network_that_it_cannot_serve_is_refused_with_the_reason() {
         ("--method state-bridge --arch vit-mini", "method: state-bridge"),
         ("--method frozen --base credit-bridge --arch vit-mini", "base: credit-bridge"),
         ("--method shallow --base state-bridge", "state-bridge needs blocks"),
+        ("--method credit-bridge --arch small-cnn", "differ in size"),
+        ("--method fa --arch small-cnn", "layer-fa crosses each convolution"),
+        ("--method frozen --base fa --arch small-cnn", "base: fa"),
     ] {
         let outcome = place.run(&format!("train --config small.toml {words} --out run"));
         assert_eq!(outcome.code, 2, "{words}: {}", outcome.stderr);

@@ -177,7 +177,30 @@ fn batch_norm_resumes_to_the_same_bits_and_no_diagnosis_changes_a_checkpoint() {
     let verdict = place.json("whole/verdict.json");
     assert!(label(&verdict).starts_with("dfa d=16 L=2 activity_norm=batch"), "{verdict}");
     assert_eq!(check(&verdict, "evaluation mode")["standing"], "holds");
-    let refused = place.run("import any.pt --config whole/config.toml --out no.mpk");
-    assert_eq!(refused.code, 2, "{}", refused.stderr);
-    assert!(refused.stderr.contains("running statistics"), "{}", refused.stderr);
+}
+
+/// The same of feature maps, whose credit is full and tiled.
+#[test]
+fn feature_maps_resume_to_the_same_bits_and_no_diagnosis_changes_a_checkpoint() {
+    let place = Place::new();
+    for form in ["full", "tiled"] {
+        let train = format!(
+            "train --config small.toml --arch small-cnn --set width=1 --set depth=3 --method dfa --set \
+             feedback_form={form} --set train_samples=320 --set epochs=6 --no-progress"
+        );
+        let [whole, cut] = ["whole", "cut"].map(|run| format!("{form}-{run}"));
+        place.done(&format!("{train} --out {whole}"));
+        let outcome = place.stop_after_an_epoch(&cut, "-INT", &format!("{train} --out {cut}"));
+        assert_eq!(outcome.code, 130, "{}", outcome.stderr);
+        place.done(&format!("train --out {cut} --resume"));
+        let bytes = |run: &str| {
+            std::fs::read(place.path(&format!("{run}/checkpoint.mpk"))).expect("a checkpoint")
+        };
+        let before = bytes(&whole);
+        assert!(before == bytes(&cut), "{form}: the checkpoints differ");
+        place.done(&format!("diagnose {whole}/checkpoint.mpk"));
+        assert!(before == bytes(&whole));
+        let verdict = place.json(&format!("{whole}/verdict.json"));
+        assert_eq!(check(&verdict, "feedback matrices")["standing"], "holds");
+    }
 }

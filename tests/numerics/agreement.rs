@@ -5,7 +5,7 @@ use anyhow::Result;
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::backend::{Differentiable, Task, float_tensor, run_in_f64, scalar};
-use fa_audit::config::{Arch, Config, Method};
+use fa_audit::config::{ActivityNorm, Arch, Config, Method};
 use fa_audit::learn::{Credited, Known, Trainee, Turn, forward_and_back};
 
 const CLASSES: usize = 10;
@@ -69,7 +69,8 @@ impl Task for Measured<'_> {
 }
 
 fn of(arch: Arch, method: Method) -> Config {
-    Config { method, width: 32, depth: 3, warm_up: 0.0, ep_nudge: FAR, ..published(arch) }
+    let width = if arch == Arch::SmallCnn { 4 } else { 32 };
+    Config { method, width, depth: 3, warm_up: 0.0, ep_nudge: FAR, ..published(arch) }
 }
 
 /// Every network under every rule that it can be trained by.
@@ -79,14 +80,19 @@ fn all() -> impl Iterator<Item = (Arch, Method)> {
     all.filter(|&(arch, method)| of(arch, method).check().is_ok())
 }
 
+/// A softmax does not see its key bias, nor BatchNorm the shift before it: the gradient is rounding alone.
+fn is_rounding(name: &str, config: &Config) -> bool {
+    let shifted = config.activity_norm == ActivityNorm::Batch && name.ends_with("conv.bias");
+    name.ends_with("key.bias") || shifted
+}
+
 fn flex_and_ndarray_agree(arch: Arch, method: Method) {
     let config = of(arch, method);
     let flex = measured::<Autodiff<Flex>>(&config);
     let ndarray = measured::<Autodiff<NdArray>>(&config);
     assert_eq!(flex.len(), ndarray.len());
     for ((name, a), (_, b)) in flex.iter().zip(&ndarray) {
-        // A softmax does not see its key bias: that gradient is rounding alone.
-        if !name.ends_with("key.bias") {
+        if !is_rounding(name, &config) {
             let difference = relative(a, b);
             assert!(difference < 1e-5, "{arch}, {method}, {name}: {difference:.1e}");
         }
@@ -95,7 +101,9 @@ fn flex_and_ndarray_agree(arch: Arch, method: Method) {
 
 #[test]
 fn flex_and_ndarray_agree_on_every_network_under_every_rule() {
-    for (arch, method) in all() {
+    // While states relax, rounding decides which of two values a pool passes: see the test below.
+    let pools = |&(arch, method): &(Arch, Method)| arch == Arch::SmallCnn && method == Method::Ep;
+    for (arch, method) in all().filter(|run| !pools(run)) {
         flex_and_ndarray_agree(arch, method);
     }
 }
@@ -110,7 +118,7 @@ fn flex_in_double_precision_is_ndarrays_double_precision() {
         let ndarray = measured::<F64>(&config);
         assert_eq!(flex.len(), ndarray.len());
         for (((name, a), (_, b)), (_, rounded)) in flex.iter().zip(&ndarray).zip(&single) {
-            if name.ends_with("key.bias") {
+            if is_rounding(name, &config) {
                 continue;
             }
             let difference = relative(a, b);

@@ -186,7 +186,7 @@ fn a_step_of_every_rule_is_pytorchs(arch: Arch) {
 }
 
 /// As [`compare`] for parameters after a step of η = 1e-3.
-fn compare_after(what: &str, values: &[f64], golden: &Value) {
+pub fn compare_after(what: &str, values: &[f64], golden: &Value) {
     for (k, v) in golden["head"].as_array().expect("a head").iter().enumerate() {
         let golden = v.as_f64().expect("a number");
         let difference = (values[k] - golden).abs();

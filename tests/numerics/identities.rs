@@ -8,13 +8,13 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::backend::Kernels;
 use fa_audit::config::{
-    Arch, Base, Config, CreditTokens, EmbedSignal, Method, Normalise, Objective,
+    Arch, Base, Config, CreditTokens, EmbedSignal, FeedbackForm, Method, Normalise, Objective,
 };
 use fa_audit::learn::{
     Family, Gradients, Learner, Lesson, Normaliser, Nudging, Own, Settings, Trainee, Turn, family,
     forward_and_back,
 };
-use fa_audit::model::{Buffers, Change, Network, Pass, export, map_named};
+use fa_audit::model::{Buffers, Change, CreditAt, Network, Pass, export, map_named};
 
 type Inner = <F64 as AutodiffBackend>::InnerBackend;
 
@@ -77,6 +77,8 @@ const PLAIN: Settings = Settings {
     penalty: 0.0,
     credit_tokens: CreditTokens::All,
     embed_signal: EmbedSignal::Credit,
+    credit_at: CreditAt::Input,
+    feedback_form: FeedbackForm::Full,
     objective: Objective::CrossEntropy,
     trains_network: true,
     nudging: Nudging::RECOVERED,

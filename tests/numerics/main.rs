@@ -13,5 +13,6 @@ mod lillicrap;
 mod maps;
 mod networks;
 mod rules;
+mod small_cnn;
 mod tasks;
 mod two_phase;

@@ -11,7 +11,7 @@ use fa_audit::config::{Arch, Base, Config, Method, Objective, OptimizerName};
 use fa_audit::learn::{
     Credited, Gradients, Known, Learner, Own, Settings, Trainee, Turn, forward_and_back,
 };
-use fa_audit::model::{Buffers, Net, Part, assign, matrices};
+use fa_audit::model::{Buffers, Net, Part, assign, initial_buffers, matrices, outline};
 use fa_audit::train::Optimizer;
 use fa_audit::train::update::{self, Parameter, Slots};
 use serde_json::Value;
@@ -45,9 +45,13 @@ fn net(config: &Config) -> Net<F64> {
     Net::new(config, CLASSES, &Default::default())
 }
 
-fn learned(net: &Net<F64>, learner: &Learner<F64>) -> Gradients<F64> {
+fn learned_with(
+    net: &Net<F64>,
+    buffers: &Buffers<Inner>,
+    learner: &Learner<F64>,
+) -> Gradients<F64> {
     let (images, labels) = batch();
-    learner.learn(net, &Buffers::new(), images, labels, TURN).network
+    learner.learn(net, buffers, images, labels, TURN).network
 }
 
 /// The weight of every map that a gradient crosses, by its name.
@@ -85,14 +89,15 @@ fn crossing_maps_through_their_own_transposes_is_backpropagation() {
                 });
                 Own::new(stands)
             };
-            let bp = learned(&net, &Learner::new(Base::Bp, settings, Own::none()));
-            let same = learned(&net, &Learner::new(rule, settings, own(1.0)));
+            let buffers = initial_buffers(&outline(&config, CLASSES).buffers, &Default::default());
+            let learned = |learner| learned_with(&net, &buffers, &learner);
+            let bp = learned(Learner::new(Base::Bp, settings, Own::none()));
+            let same = learned(Learner::new(rule, settings, own(1.0)));
             assert_same_bits(&same, &bp, &format!("{arch}, {rule}"));
-            let other = learned(&net, &Learner::new(rule, settings, own(2.0)));
-            let first = ["blocks.0.linear1.weight", "blocks.0.linear.weight"]
-                .into_iter()
-                .find(|name| bp.contains_key(*name))
-                .expect("a map of the first block");
+            let other = learned(Learner::new(rule, settings, own(2.0)));
+            let maps = ["linear1", "linear", "conv"].map(|map| format!("blocks.0.{map}.weight"));
+            let first =
+                maps.iter().find(|name| bp.contains_key(*name)).expect("a map of the first block");
             let differs = relative(&host(other[first].clone()), &host(bp[first].clone()));
             assert!(differs > 0.1, "{arch}, {rule}: its matrices are not used");
             let head = "readout.head.weight";

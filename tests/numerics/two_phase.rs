@@ -7,13 +7,14 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::backend::Kernels;
 use fa_audit::config::{
-    Arch, Base, Config, CreditTokens, EmbedSignal, EpCredit, EpPhases, Method, Objective,
+    Arch, Base, Config, CreditTokens, EmbedSignal, EpCredit, EpPhases, FeedbackForm, Method,
+    Objective,
 };
 use fa_audit::learn::{
     Credited, Gradients, Known, Learner, Lesson, Normaliser, Nudging, Own, Reference, Settings,
     Turn, forward_and_back,
 };
-use fa_audit::model::{Buffers, Net, Network, Pass};
+use fa_audit::model::{Buffers, CreditAt, Net, Network, Pass};
 
 type Inner = <F64 as AutodiffBackend>::InnerBackend;
 
@@ -40,6 +41,8 @@ impl<N: Network<F64>> Case<N> {
             penalty: 0.0,
             credit_tokens: CreditTokens::All,
             embed_signal: EmbedSignal::Credit,
+            credit_at: CreditAt::Input,
+            feedback_form: FeedbackForm::Full,
             objective: self.objective,
             trains_network: true,
             nudging,

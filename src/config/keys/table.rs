@@ -15,9 +15,9 @@
 use super::{Key, Label, Range, Role, Typed, expect, given, is_cuda, keys};
 use crate::config::{
     Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
-    EpCredit, EpPhases, FeedbackDistribution, FeedbackSharing, GradientMatching, GrapeForm,
-    MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName, PredictorOutput, Probe,
-    Schedule,
+    EpCredit, EpPhases, FeedbackDistribution, FeedbackForm, FeedbackSharing, GradientMatching,
+    GrapeForm, MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName,
+    PredictorOutput, Probe, Schedule,
 };
 use crate::data::{DatasetKind, SyntheticSpec};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
@@ -31,7 +31,8 @@ keys! {
     method: Method {
         default: Method::Bp, range: Range::Words(|| Method::WORDS.to_vec()), absent: None,
         role: Rule, label: Words(|c, _| Some(method(c))), time: true, when: true,
-        fits: expect(c.method.rule().is_none() || one_token(c), c.method, ONE_TOKEN),
+        fits: expect(c.method.rule().is_none() || one_vector(c), c.method, ONE_VECTOR)
+            .and(expect(c.method.rule().is_none() || square(c), c.method, SQUARE)),
     }
     /// The rule under `frozen`, `shallow` and `random-target`.
     base: Base {
@@ -42,7 +43,8 @@ keys! {
             c.base,
             format!("another rule for shallow: {} needs blocks", c.base),
         )
-        .and(expect(c.method.rule().is_some() || one_token(c), c.base, ONE_TOKEN)),
+        .and(expect(c.method.rule().is_some() || one_vector(c), c.base, ONE_VECTOR))
+        .and(expect(c.method.rule().is_some() || square(c), c.base, SQUARE)),
     }
     /// Penalty weight λ of λ · mean_batch Σ_j f_l(h_l)_j² in every block's loss (published: 0).
     penalty: f64 {
@@ -61,23 +63,30 @@ keys! {
         default: arch, range: Range::Words(|| Arch::WORDS.to_vec()), absent: None,
         role: Shape, label: Elsewhere, time: true, when: true,
         fits: expect(
-            c.arch != Arch::VitMini || c.dataset.has_images(),
+            c.dataset.has_images() || !(c.arch == Arch::VitMini || is_convolutional(c.arch)),
             c.arch,
             format!("another network for {}: its samples are no images", c.dataset),
         ),
     }
-    /// Width d of the hidden states (published: 256, vit-mini and student 128, lq 64).
+    /// Width d of the hidden states (published: 256, vit-mini and student 128, lq 64); of a convolutional
+    /// network the channels of its first feature map, to which all others are in proportion (small-cnn: 32).
     width: usize {
         default: width(arch),
         range: Range::Count(1 << 16), absent: None,
         role: Shape, label: Words(|c, usual| said(c.width != usual.width, "d=", c.width)),
         time: true, when: true,
     }
-    /// Number of residual blocks L (published: 4; lq 12).
+    /// Number of blocks L (published: 4; lq 12; small-cnn 3, which are all of it: with fewer the readout
+    /// follows the last of them).
     depth: usize {
-        default: if arch == Arch::Lq { 12 } else { 4 }, range: Range::Count(1 << 10), absent: None,
+        default: depth(arch), range: Range::Count(1 << 10), absent: None,
         role: Shape, label: Words(|c, usual| said(c.depth != usual.depth, "L=", c.depth)),
         time: true, when: c.blocks() > 0,
+        fits: expect(
+            c.blocks() == 0 || !is_convolutional(c.arch) || c.depth <= depth(c.arch),
+            c.depth,
+            format!("at most {}, all blocks of {}", depth(c.arch), c.arch),
+        ),
     }
     /// resmlp: hidden width of a block over d (published: 1).
     expansion: usize {
@@ -91,38 +100,45 @@ keys! {
         role: Training, label: KeyAndValue, time: false,
         when: has_two_maps(c) && c.blocks() > 0,
     }
-    /// LayerNorm before the head (published: true; mlp, student and lq: false).
+    /// LayerNorm before the head (published: true; mlp, student, lq and convolutional networks: false).
     terminal_norm: bool {
         default: may_have_norm(arch), range: Range::Flag, absent: None,
         role: Shape,
         label: Words(|c, usual| with_or_without(c.terminal_norm, usual.terminal_norm, "LN")),
         time: false, when: true,
     }
-    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true; mlp: false).
+    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true; mlp and small-cnn: false).
     residual_add: bool {
         default: !is_plain(arch), range: Range::Flag, absent: None,
         role: Shape,
         label: Words(|c, usual| with_or_without(c.residual_add, usual.residual_add, "skip")),
         time: false, when: c.blocks() > 0,
+        fits: expect(
+            !(c.residual_add && c.blocks() > 0 && is_stack(c.arch)),
+            c.residual_add,
+            format!("false: the hidden states of {} are of different spaces", c.arch),
+        ),
     }
-    /// mlp: what follows each map (recommended: relu).
+    /// mlp, small-cnn: what follows each map (recommended: relu).
     activation: Activation {
         default: Activation::Relu, range: Range::Words(|| Activation::WORDS.to_vec()),
         absent: Some(Activation::Relu),
-        role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
+        role: Shape, label: KeyAndValue, time: true, when: has_activation(c.arch),
     }
-    /// mlp: what normalises the hidden activity, between map and activation (recommended: none).
+    /// mlp, small-cnn: what normalises the hidden activity, between map and activation (recommended: none;
+    /// small-cnn: batch). Of feature maps each channel over samples and positions (batch), or each position
+    /// over its channels.
     activity_norm: ActivityNorm {
-        default: ActivityNorm::None, range: Range::Words(|| ActivityNorm::WORDS.to_vec()),
+        default: if is_convolutional(arch) { ActivityNorm::Batch } else { ActivityNorm::None }, range: Range::Words(|| ActivityNorm::WORDS.to_vec()),
         absent: Some(ActivityNorm::None),
-        role: Shape, label: KeyAndValue, time: true, when: is_plain(c.arch),
+        role: Shape, label: KeyAndValue, time: true, when: has_activation(c.arch),
     }
-    /// mlp: whether a scale and a shift behind `activity_norm = batch` are trained (PyTorch's default:
+    /// mlp, small-cnn: whether a scale and a shift behind `activity_norm = batch` are trained (PyTorch's default:
     /// true).
     norm_affine: bool {
         default: true, range: Range::Flag, absent: Some(true),
         role: Shape, label: KeyAndValue, time: false,
-        when: is_plain(c.arch) && c.activity_norm == ActivityNorm::Batch,
+        when: has_activation(c.arch) && c.activity_norm == ActivityNorm::Batch,
     }
     /// The first so many blocks stay at initialisation: the depth ladder trains the last
     /// `depth - frozen_blocks` (default: 0).
@@ -246,6 +262,15 @@ keys! {
         default: 1.0, range: Range::Positive, absent: None,
         role: Rule, label: KeyAndValue, time: false,
         when: has_feedback(c) || matches!(c.rule(), Base::Usf | Base::Brsf),
+    }
+    /// dfa, drtp on feature maps: feedback to each position from a matrix with a row for every feature
+    /// (`full`), or as BioTorch has it: the error at every position of what a convolution makes of the map,
+    /// backward through a kernel in the place of its own (`tiled`; recommended: full).
+    feedback_form: FeedbackForm {
+        default: FeedbackForm::Full, range: Range::Words(|| FeedbackForm::WORDS.to_vec()),
+        absent: Some(FeedbackForm::Full),
+        role: Rule, label: KeyAndValue, time: false,
+        when: is_convolutional(c.arch) && has_feedback(c) && c.rule().is_local(),
     }
     /// One feedback matrix a layer, or one for all (published: layer).
     feedback_sharing: FeedbackSharing {
@@ -588,9 +613,9 @@ keys! {
     }
 
     /// Test images of the controls that run the network again (published for ρ: 1024; vit-mini,
-    /// whose blocks see 65 tokens an image: 128).
+    /// whose blocks see 65 tokens an image, and convolutional networks: 128).
     control_samples: usize {
-        default: if arch == Arch::VitMini { 128 } else { 1024 },
+        default: if arch == Arch::VitMini || is_convolutional(arch) { 128 } else { 1024 },
         range: Range::Count(1 << 20), absent: None,
         role: Protocol, label: Unsaid, time: false, when: true,
     }
@@ -678,17 +703,38 @@ fn trained_blocks(c: &Config) -> usize {
 /// Whether a network's blocks may be of two maps, one behind the other.
 fn has_two_maps(c: &Config) -> bool {
     !matches!(c.arch, Arch::VitMini | Arch::Mlp | Arch::Student | Arch::Lq)
+        && !is_convolutional(c.arch)
 }
 
 /// Whether a network may have tokens.
 fn may_have_tokens(c: &Config) -> bool {
     !matches!(c.arch, Arch::ResMlp | Arch::Mlp | Arch::Student | Arch::Lq)
+        && !is_convolutional(c.arch)
+}
+
+/// Whether hidden states are feature maps.
+fn is_convolutional(arch: Arch) -> bool {
+    arch == Arch::SmallCnn
+}
+
+/// Whether a network is a stack of layers between spaces of their own.
+fn is_stack(arch: Arch) -> bool {
+    arch == Arch::SmallCnn
+}
+
+fn depth(arch: Arch) -> usize {
+    match arch {
+        Arch::Lq => 12,
+        Arch::SmallCnn => 3,
+        _ => 4,
+    }
 }
 
 fn width(arch: Arch) -> usize {
     match arch {
         Arch::Lq => 64,
         Arch::VitMini | Arch::Student => 128,
+        Arch::SmallCnn => 32,
         _ => 256,
     }
 }
@@ -708,12 +754,17 @@ fn is_toy(dataset: DatasetKind) -> bool {
 
 /// Whether a norm usually stands before the head.
 fn may_have_norm(arch: Arch) -> bool {
-    !matches!(arch, Arch::Mlp | Arch::Student | Arch::Lq)
+    !matches!(arch, Arch::Mlp | Arch::Student | Arch::Lq) && !is_convolutional(arch)
 }
 
-/// Whether a network is a stack of layers, which nothing passes.
+/// Whether a network's layers are usually passed by nothing.
 fn is_plain(arch: Arch) -> bool {
-    arch == Arch::Mlp
+    arch == Arch::Mlp || is_stack(arch)
+}
+
+/// Whether a network has an activation and a norm to choose.
+fn has_activation(arch: Arch) -> bool {
+    arch == Arch::Mlp || is_convolutional(arch)
 }
 
 /// `LN` or `no LN`, where it is not as usual.
@@ -760,10 +811,19 @@ fn shown<T: Typed>(value: &T) -> String {
     value.value().to_string()
 }
 
-const ONE_TOKEN: &str =
-    "another rule: what this one learns from is one token a sample, and vit-mini has several";
+const ONE_VECTOR: &str = "a rule without an auxiliary network, and not grape, which see one vector of one width: vit-mini \
+                          has several tokens, and the feature maps of convolutional networks differ in size";
 
-/// Whether what an auxiliary network sees of a sample is one row.
-fn one_token(c: &Config) -> bool {
-    !((c.rule().has_auxiliary() || c.rule() == Base::Grape) && c.arch == Arch::VitMini)
+/// Whether what an auxiliary network sees of a sample is one row, as wide at every layer.
+fn one_vector(c: &Config) -> bool {
+    !((c.rule().has_auxiliary() || c.rule() == Base::Grape)
+        && (c.arch == Arch::VitMini || is_convolutional(c.arch)))
+}
+
+const SQUARE: &str = "another rule: the feedback of fa is a square matrix from block to block, and feature maps differ \
+                      in size; layer-fa crosses each convolution through a kernel of its own";
+
+/// Whether block-wise feedback has a shape.
+fn square(c: &Config) -> bool {
+    !(c.rule() == Base::Fa && is_convolutional(c.arch))
 }

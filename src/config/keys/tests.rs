@@ -24,7 +24,7 @@ fn small(arch: Arch, method: Method, base: Base) -> Config {
     Config {
         method,
         base,
-        width: 8,
+        width: if arch == Arch::SmallCnn { 1 } else { 8 },
         depth: 2,
         patch: 16,
         epochs: 2,
@@ -40,7 +40,7 @@ fn small(arch: Arch, method: Method, base: Base) -> Config {
 }
 
 /// `config` with another value of `key`, one that the run may have. Of the networks a rule may be bound to
-/// one.
+/// one, and a network of feature maps has no skip.
 fn changed(config: &Config, key: &Key) -> Option<Config> {
     let others: Vec<serde_json::Value> = match key.value(config) {
         Value::Flag(flag) => vec![(!flag).into()],
@@ -66,7 +66,7 @@ fn changed(config: &Config, key: &Key) -> Option<Config> {
     };
     let mut fitting = others.into_iter().map(with).filter(|config| config.check().is_ok());
     let found = fitting.next();
-    let bound = ["arch", "grape_probe"].contains(&key.name);
+    let bound = ["arch", "grape_probe", "residual_add"].contains(&key.name);
     assert!(found.is_some() || bound, "{}: no other value fits", key.name);
     found
 }
@@ -154,9 +154,11 @@ fn every_default_is_in_its_range_and_of_its_type() {
         for dataset in DatasetKind::ALL {
             let config = Config::published(arch, dataset);
             let checked = config.check().map_err(|e| e.to_string());
-            // Patches are of images.
-            if arch == Arch::VitMini && !dataset.has_images() {
-                assert!(checked.is_err_and(|e| e.starts_with("arch: vit-mini")), "{dataset}");
+            // Patches and feature maps are of images.
+            let of_images = [Arch::VitMini, Arch::SmallCnn].contains(&arch);
+            if of_images && !dataset.has_images() {
+                let refused = format!("arch: {arch} is not valid");
+                assert!(checked.is_err_and(|e| e.starts_with(&refused)), "{dataset}");
             } else {
                 assert_eq!(checked, Ok(()), "{arch} {dataset}");
             }
