@@ -1,6 +1,7 @@
 //! The command line: what was typed, and exit codes. One file a subcommand.
 
 mod audit;
+mod bundle;
 mod data;
 mod diagnose;
 mod import;
@@ -41,13 +42,23 @@ pub const INTERRUPTED: u8 = interrupt::EXIT_CODE as u8;
 
 /// Tells whether a feedback-alignment training run can be believed.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(version, long_version = LONG_VERSION, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
     show: Show,
 }
+
+/// What `--version` says; `-V` says the first line.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nrevision ",
+    env!("FA_AUDIT_GIT_REVISION"),
+    "\nfeatures ",
+    env!("FA_AUDIT_FEATURES"),
+    "\nprotocol arXiv:2606.21126"
+);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,6 +89,8 @@ enum Command {
     Report(report::Args),
     Regress(regress::Args),
     Verify(verify::Args),
+    Bundle(bundle::BundleArgs),
+    Replay(bundle::ReplayArgs),
     Methods(methods::Args),
     Pitfalls(pitfalls::Args),
     Data(data::Args),
@@ -127,6 +140,8 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Report(args) => report::run(&args),
         Command::Regress(args) => regress::run(&args, cli.show),
         Command::Verify(args) => verify::run(args, cli.show),
+        Command::Bundle(args) => bundle::bundle(&args, cli.show),
+        Command::Replay(args) => bundle::replay(&args, cli.show),
         Command::Methods(args) => methods::run(&args),
         Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),
