@@ -1,4 +1,4 @@
-//! Stamps the git revision that a run's provenance names.
+//! Stamps the git revision that a run's provenance names, and the backends that are built.
 
 use std::process::Command;
 
@@ -17,4 +17,11 @@ fn main() {
     };
     let revision = git(&["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".into());
     println!("cargo::rustc-env=FA_AUDIT_GIT_REVISION={revision}");
+    // The backends, as `--version` lists them.
+    let backends = ["flex", "ndarray", "cuda", "wgpu"].into_iter();
+    let built = backends.filter(|name| {
+        std::env::var_os(format!("CARGO_FEATURE_{}", name.to_uppercase())).is_some()
+    });
+    let built: Vec<&str> = built.collect();
+    println!("cargo::rustc-env=FA_AUDIT_FEATURES={}", built.join(", "));
 }

@@ -47,6 +47,7 @@
 //! | [`study`] | a grid of runs and their frozen twins: what is missing, workers, shards, merging; what its runs tell together |
 //! | [`regress`] | a run or study held against a stored baseline: tolerances, what moved, what is missing |
 //! | [`report`] | one result, one small file a format |
+//! | [`bundle`] | a study as a folder for a paper's supplement: copies, hashes, metadata, what names nobody |
 //! | [`verify`] | every printed number recomputed from the artefacts, and the first that differs |
 //! | `unique` | JSON objects in which no key stands twice |
 //! | [`pitfalls`] | the field's seven silent mistakes, demonstrated live |
@@ -58,6 +59,7 @@
 pub mod audit;
 pub mod backend;
 pub mod battery;
+pub mod bundle;
 pub mod claims;
 pub mod cli;
 pub mod config;

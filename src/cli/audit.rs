@@ -233,6 +233,28 @@ fn interrupted() -> u8 {
 const MIXED: &str = "the runs of this study do not belong together";
 
 impl Args {
+    /// Of a study that is trained anew.
+    pub(super) fn again(
+        study: PathBuf,
+        out: PathBuf,
+        data_dir: Option<PathBuf>,
+        workers: Option<u16>,
+    ) -> Self {
+        Self {
+            study: Some(study),
+            out: Some(out),
+            workers,
+            shard: None,
+            dry_run: false,
+            allow_mixed: false,
+            data_dir,
+            set: Vec::new(),
+            seeds: false,
+            json: false,
+            fail_on: Vec::new(),
+        }
+    }
+
     fn read_study(&self) -> Result<Study> {
         let mut over = Layer::new("the command line");
         if let Some(dir) = &self.data_dir {

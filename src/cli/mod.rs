@@ -1,6 +1,7 @@
 //! The command line: what was typed, and exit codes. One file a subcommand.
 
 mod audit;
+mod bundle;
 mod data;
 mod diagnose;
 mod import;
@@ -23,6 +24,7 @@ use crate::message::tell;
 use crate::report::terminal;
 use crate::shown;
 use crate::train::interrupt;
+use crate::verdict::PROTOCOL;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -52,13 +54,14 @@ struct Cli {
     show: Show,
 }
 
-/// What was built, from what.
+/// What `--version` says; `-V` says the first line.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let backends: Vec<_> = backend::built().into_iter().map(BackendName::word).collect();
     let backends = backends.join(", ");
     let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("FA_AUDIT_GIT_REVISION"));
     format!(
-        "{version}\nrevision  {revision}\nBurn      {}\nbackends  {backends}",
+        "{version}\nrevision {revision}\nfeatures {}\nBurn {}\nbackends {backends}\nprotocol {PROTOCOL}",
+        env!("FA_AUDIT_FEATURES"),
         backend::BURN_VERSION
     )
 });
@@ -92,6 +95,8 @@ enum Command {
     Report(report::Args),
     Regress(regress::Args),
     Verify(verify::Args),
+    Bundle(bundle::BundleArgs),
+    Replay(bundle::ReplayArgs),
     Methods(methods::Args),
     Pitfalls(pitfalls::Args),
     Data(data::Args),
@@ -150,6 +155,8 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Report(args) => report::run(&args),
         Command::Regress(args) => regress::run(&args, cli.show),
         Command::Verify(args) => verify::run(args, cli.show),
+        Command::Bundle(args) => bundle::bundle(&args, cli.show),
+        Command::Replay(args) => bundle::replay(&args, cli.show),
         Command::Methods(args) => methods::run(&args),
         Command::Pitfalls(args) => pitfalls::run(&args),
         Command::Data(args) => data::run(args),

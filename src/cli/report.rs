@@ -2,19 +2,22 @@
 
 use super::{DONE, colour, print, print_json};
 use crate::files::write_atomically;
+use crate::message::tell;
 use crate::report::format::{self, Format, Look};
+use crate::report::html::figures;
 use crate::study::read;
 use crate::study::results::StudyResult;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
-/// Write a study's result as a table, CSV, JSON, Markdown, HTML or JUnit
+/// Write a study's result as a table, CSV, JSON, Markdown, HTML, JUnit or LaTeX, or its charts
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   fa-audit report runs/demonstration
   fa-audit report runs/main --format html --out main.html
   fa-audit report runs/main --format json | jq '.methods[].label'
+  fa-audit report runs/main --format latex --out tables.tex --figures figures
 
 Needs neither data nor training: everything is read from the study's directory.")]
 pub struct Args {
@@ -27,6 +30,9 @@ pub struct Args {
     /// Where it goes [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write each chart of the HTML page as an SVG of its own into this folder, with captions.md
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
     /// In the table a row for each run, with its reasons and controls
     #[arg(long)]
     seeds: bool,
@@ -43,12 +49,28 @@ pub fn run(args: &Args) -> Result<u8> {
     let study = read(&args.dir)?;
     let colour = args.out.is_none() && colour();
     let text = format::write(&study, args.format, Look { each_seed: args.seeds, colour })?;
+    if let Some(folder) = &args.figures {
+        let count = write_figures(&study, folder)?;
+        tell(format!("{count} charts and captions.md in {}", folder.display()));
+    }
     match &args.out {
         Some(file) => write_atomically(file, text.as_bytes())?,
         None if args.format == Format::Json => print_json(&text)?,
         None => print(&text)?,
     }
     Ok(DONE)
+}
+
+/// The charts of the study, each in a file, and captions.md; how many there are.
+fn write_figures(study: &StudyResult, folder: &Path) -> Result<usize> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let figures = figures::figures(study);
+    for figure in &figures {
+        write_atomically(&folder.join(&figure.file), figure.svg.as_bytes())?;
+    }
+    write_atomically(&folder.join("captions.md"), figures::captions(&figures).as_bytes())?;
+    Ok(figures.len())
 }
 
 /// Writes the tables and pages of the study into its directory; the study.

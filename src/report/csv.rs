@@ -182,7 +182,7 @@ fn number(value: Option<Number>) -> String {
 }
 
 /// The shortest digits that read back to the same value.
-fn spell(value: Number) -> String {
+pub(super) fn spell(value: Number) -> String {
     match value.0 {
         v if v.is_finite() && v != 0.0 && !(1e-4..1e9).contains(&v.abs()) => format!("{v:e}"),
         v => text(v),

@@ -1,7 +1,7 @@
 //! A study's result in the format that is asked for: what `report` writes, and what `verify` holds a
 //! written report against.
 
-use super::{csv, html, junit, markdown, study_json, terminal, together};
+use super::{csv, html, junit, latex, long, markdown, study_json, terminal, together};
 use crate::study::claims::tested;
 use crate::study::results::StudyResult;
 use crate::verdict::{Audit, MethodSummary, summarise};
@@ -22,6 +22,10 @@ pub enum Format {
     Html,
     /// For CI pages
     Junit,
+    /// Tables for a paper (booktabs)
+    Latex,
+    /// One number a line: study, run, seed, epoch, layer, quantity, value, method
+    Long,
 }
 
 /// How a table is drawn.
@@ -48,6 +52,8 @@ pub fn write(study: &StudyResult, format: Format, look: Look) -> Result<String> 
         Format::Md => markdown::write(study, &together::panels(study)),
         Format::Html => html::write(study, &together::panels(study)),
         Format::Junit => junit::write(study)?,
+        Format::Latex => latex::write(study),
+        Format::Long => long::write(study)?,
     })
 }
 

@@ -94,7 +94,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Text that neither ends a cell nor becomes markup.
-pub(super) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {

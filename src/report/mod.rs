@@ -2,12 +2,15 @@
 //! a study or a comparison goes in, text comes out.
 
 mod cases;
+pub mod checklist;
 mod content;
 pub mod csv;
 pub mod format;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod latex;
+pub mod long;
 pub mod markdown;
 pub mod panel;
 pub mod regression;

@@ -70,6 +70,45 @@ impl Element {
     }
 }
 
+impl Element {
+    /// The elements of this name inside, in the order of the document; none inside of another of them.
+    pub fn find(&self, name: &str) -> Vec<&Element> {
+        let inside = self.children.iter().filter_map(|child| match child {
+            Node::Element(element) => Some(element),
+            _ => None,
+        });
+        let found = inside.map(|element| match element.name == name {
+            true => vec![element],
+            false => element.find(name),
+        });
+        found.flatten().collect()
+    }
+
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(own, _)| *own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The classes of this element and of those inside.
+    pub fn classes(&self) -> Vec<&str> {
+        let own = self.attribute("class").unwrap_or_default().split_whitespace();
+        let inside = self.children.iter().filter_map(|child| match child {
+            Node::Element(element) => Some(element.classes()),
+            _ => None,
+        });
+        own.chain(inside.flatten()).collect()
+    }
+
+    /// What is read of it: a subscript after its underscore, as in `h_l`.
+    pub fn words(&self) -> String {
+        let before = if self.name == "sub" { "_" } else { "" };
+        self.children.iter().fold(before.to_string(), |words, child| match child {
+            Node::Element(element) => words + &element.words(),
+            Node::Text(text) => words + text,
+            Node::Verbatim(_) => words,
+        })
+    }
+}
+
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "<{}", self.name)?;

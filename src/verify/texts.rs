@@ -15,7 +15,7 @@ pub fn first(format: Format, printed: &str, recomputed: &str) -> Option<Place> {
         return None;
     }
     match format {
-        Format::Csv => rows::first(printed, recomputed),
+        Format::Csv | Format::Long => rows::first(printed, recomputed),
         Format::Md => Some(markdown(printed, recomputed)),
         Format::Html | Format::Junit => Some(markup::first(printed, recomputed)),
         Format::Json => {

@@ -27,6 +27,12 @@ pub fn format_of(text: &str) -> Option<Format> {
     if head.starts_with("method,label,") {
         return Some(Format::Csv);
     }
+    if head.starts_with("% fa-audit ") {
+        return Some(Format::Latex);
+    }
+    if head.starts_with("study,run,seed,epoch,") {
+        return Some(Format::Long);
+    }
     head.contains("Verdict").then_some(Format::Table)
 }
 
@@ -38,7 +44,7 @@ pub fn format_of_report(file: &Path, text: &str) -> Result<Format> {
     format_of(text).ok_or_else(|| {
         usage(format!(
             "{} is no report of fa-audit: expected a directory, a verdict.json, or what `fa-audit \
-             report` writes (Markdown, HTML, CSV, JSON, JUnit, the table)",
+             report` writes (Markdown, HTML, CSV, JSON, JUnit, LaTeX, the table)",
             file.display()
         ))
     })

@@ -67,13 +67,3 @@ fn the_environment_names_the_data_where_nothing_else_does() {
     let typed = with("nowhere", &["--data-dir", "elsewhere"]);
     assert!(typed.contains("elsewhere: found no such folder"), "{typed}");
 }
-
-#[test]
-fn the_version_tells_what_was_built() {
-    let place = Place::new();
-    let long = place.done("--version").stdout;
-    for word in [env!("CARGO_PKG_VERSION"), "revision", "Burn      0.21.0", "backends", "flex"] {
-        assert!(long.contains(word), "no `{word}` in {long}");
-    }
-    assert_eq!(place.done("-V").stdout.lines().count(), 1);
-}

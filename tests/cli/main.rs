@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod bundles;
 mod checkpoints;
 mod claims;
 mod common;

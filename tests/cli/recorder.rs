@@ -21,6 +21,18 @@ fn a_recorder_that_is_copied_is_the_packages_file() {
 }
 
 #[test]
+fn the_version_says_of_which_revision_and_with_which_backends() {
+    let place = Place::new();
+    let long = place.done("--version").stdout;
+    let lines: Vec<&str> = long.lines().collect();
+    assert_eq!(lines[0], concat!("fa-audit ", env!("CARGO_PKG_VERSION")));
+    assert!(lines[1].starts_with("revision ") && lines[1].len() > "revision ".len(), "{long}");
+    assert!(lines[2].starts_with("features ") && lines[2].contains("flex"), "{long}");
+    assert!(long.contains("Burn 0.21.0") && long.contains("backends flex"), "{long}");
+    assert_eq!(place.done("-V").stdout.trim_end(), lines[0]);
+}
+
+#[test]
 fn a_recorder_that_there_is_not_is_a_usage_error_that_names_those_there_are() {
     let outcome = Place::new().run("recorder tensorflow");
     assert_eq!(outcome.code, 2);

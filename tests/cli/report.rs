@@ -53,11 +53,47 @@ fn a_study_is_reported_in_every_format_from_its_directory_alone() {
     let csv = place.done("report s --format csv").stdout;
     assert_eq!(csv, place.read("s/verdicts.csv"));
     assert!(place.done("report s --format junit").stdout.contains("<testsuites"));
+    let latex = place.done("report s --format latex").stdout;
+    assert!(latex.starts_with("% fa-audit ") && latex.contains("\\toprule"), "{latex}");
+    let long = place.done("report s --format long").stdout;
+    assert!(long.starts_with("study,run,seed,epoch,layer,quantity,value,method\n"), "{long}");
+    assert_eq!(long.matches(",test_accuracy,").count(), 4 * 3, "four runs of three epochs");
+    place.write("table.tex", &latex);
+    place.write("long.csv", &long);
+    for file in ["table.tex", "long.csv"] {
+        place.done(&format!("verify {file} --of s"));
+    }
     assert!(place.done("report s").stdout.contains("First firings"));
     assert!(place.done("report s --seeds").stdout.contains("Controls of dfa"));
 
     place.done("report s --format html --out page.html");
     assert_eq!(place.read("page.html"), html);
+}
+
+#[test]
+fn every_chart_is_an_svg_that_needs_nothing_else() {
+    let place = Place::new();
+    study(&place);
+    place.done("report s --figures figures --out table.txt");
+    let captions = place.read("figures/captions.md");
+    let mut count = 0;
+    for entry in std::fs::read_dir(place.path("figures")).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "captions.md" {
+            continue;
+        }
+        count += 1;
+        assert!(captions.contains(&format!("`{name}`")), "{name}: {captions}");
+        let svg = std::fs::read_to_string(entry.path()).expect("a text");
+        let document = roxmltree::Document::parse(&svg).expect("well-formed");
+        let root = document.root_element();
+        assert!(root.tag_name().name() == "svg" && root.attribute("width").is_some());
+        for needed in ["var(", "@import", "http://www.w3.org/1999/xlink", "href"] {
+            assert!(!svg.contains(needed), "{name}: {needed}");
+        }
+    }
+    // Cosines and epochs of each of four methods, two of norms, one of accuracies.
+    assert_eq!(count, 4 + 4 + 2 + 1, "{captions}");
 }
 
 #[test]

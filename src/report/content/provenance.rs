@@ -3,6 +3,7 @@
 use super::results::standing_shade;
 use super::words::{brief, distinct};
 use super::{Content, standing, state, who};
+use crate::config::OptimizerName;
 use crate::report::panel::{Cell, Panel, Shade};
 use crate::study::results::RunResult;
 use crate::trace::LossReduction;
@@ -46,8 +47,13 @@ pub fn setting(content: &Content) -> Vec<(&'static str, String)> {
             "Training",
             distinct(runs, |run| {
                 let c = &run.record.config;
+                let optimizer = match c.optimizer {
+                    OptimizerName::Adamw => "AdamW",
+                    OptimizerName::Sgd => "SGD",
+                    OptimizerName::Muon => "Muon",
+                };
                 format!(
-                    "AdamW, learning rate {}, weight decay {}, {} schedule, batches of {}",
+                    "{optimizer}, learning rate {}, weight decay {}, {} schedule, batches of {}",
                     plain(c.learning_rate),
                     plain(c.weight_decay),
                     c.schedule,

@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod epochs;
+pub mod figures;
 mod layers;
 mod plot;
 mod scale;
