@@ -270,7 +270,12 @@ fn check_setting(setting: &Setting) -> Result<(), String> {
         match value {
             serde_json::Value::String(word) => check_text(key, word)?,
             serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
-            _ => return Err(format!("{key}: expected a number, a word, true or false")),
+            serde_json::Value::Array(items) if items.iter().all(serde_json::Value::is_number) => {}
+            _ => {
+                return Err(format!(
+                    "{key}: expected a number, a list of numbers, a word, true or false"
+                ));
+            }
         }
     }
     Ok(())
