@@ -144,7 +144,7 @@ fn a_plain_network_trains_and_is_diagnosed() {
     let refused = place.run(&format!("{mlp} --set activity_norm=group --out no"));
     assert_eq!(refused.code, 2);
     assert!(
-        refused.stderr.contains("expected one of `none`, `layer`, `rms`, `batch`"),
+        refused.stderr.contains("\"group\" is not valid, expected none, layer, rms, batch"),
         "{}",
         refused.stderr
     );

@@ -5,7 +5,7 @@ use anyhow::Result;
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::backend::{Differentiable, Task, float_tensor, run_in_f64, scalar};
-use fa_audit::config::{ActivityNorm, Arch, Config, Method};
+use fa_audit::config::{ActivityNorm, Arch, Config, Method, Probe};
 use fa_audit::learn::{Credited, Known, Trainee, Turn, forward_and_back};
 
 const CLASSES: usize = 10;
@@ -86,6 +86,12 @@ fn is_rounding(name: &str, config: &Config) -> bool {
     name.ends_with("key.bias") || shifted
 }
 
+/// The difference of two passes a hundredth of the hidden state's length apart, over that: what they round
+/// counts a hundred times.
+fn is_perturbed(name: &str, config: &Config) -> bool {
+    config.grape_probe == Probe::Perturbation && name.contains("jacobian.")
+}
+
 fn flex_and_ndarray_agree(arch: Arch, method: Method) {
     let config = of(arch, method);
     let flex = measured::<Autodiff<Flex>>(&config);
@@ -94,7 +100,8 @@ fn flex_and_ndarray_agree(arch: Arch, method: Method) {
     for ((name, a), (_, b)) in flex.iter().zip(&ndarray) {
         if !is_rounding(name, &config) {
             let difference = relative(a, b);
-            assert!(difference < 1e-5, "{arch}, {method}, {name}: {difference:.1e}");
+            let bound = if is_perturbed(name, &config) { 1e-4 } else { 1e-5 };
+            assert!(difference < bound, "{arch}, {method}, {name}: {difference:.1e}");
         }
     }
 }
