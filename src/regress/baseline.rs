@@ -15,6 +15,7 @@
 use super::metrics::{Metrics, Value, metrics};
 use super::setting::{Setting, names, setting};
 use super::tolerance::{ToleranceKind, ToleranceRule};
+use crate::config::keys::{Range, key};
 use crate::failure::usage;
 use crate::files::write_atomically;
 use crate::study::results::{RunResult, StudyResult};
@@ -264,18 +265,23 @@ fn but_for_the_seed(run: &BaselineRun) -> String {
     keys.map(|(key, value)| format!("{key}={value}\n")).collect()
 }
 
+/// Whether a key has several values in one run.
+fn is_list(name: &str) -> bool {
+    key(name).is_some_and(|key| matches!(key.range, Range::Epochs))
+}
+
 fn check_setting(setting: &Setting) -> Result<(), String> {
     for (key, value) in setting {
         check_text("key", key)?;
         match value {
             serde_json::Value::String(word) => check_text(key, word)?,
             serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
-            serde_json::Value::Array(items) if items.iter().all(serde_json::Value::is_number) => {}
-            _ => {
-                return Err(format!(
-                    "{key}: expected a number, a list of numbers, a word, true or false"
-                ));
+            serde_json::Value::Array(items) if is_list(key) => {
+                if !items.iter().all(serde_json::Value::is_u64) {
+                    return Err(format!("{key}: expected a list of whole numbers"));
+                }
             }
+            _ => return Err(format!("{key}: expected a number, a word, true or false")),
         }
     }
     Ok(())
@@ -383,6 +389,8 @@ mod tests {
         );
         refused(&|v| v["runs"][0]["setting"] = json!({"width": 3}), "width: stands in the shared");
         refused(&|v| v["setting"]["width"] = json!([3]), "setting: width: expected a number");
+        let epochs = "setting: extended_at: expected a list of whole numbers";
+        refused(&|v| v["setting"]["extended_at"] = json!(["x"]), epochs);
         refused(&|v| v["runs"][0]["name"] = json!("\u{1b}[2J"), "control characters");
         for key in ["name", "tool", "git_revision", "backend"] {
             refused(&|v| v[key] = json!("a\nerror: b"), &format!("{key}: \"a\\nerror: b\" has"));
