@@ -326,6 +326,7 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
             ".lock" => Vec::new(),
             "run.json" => timeless(&bytes, &["start", "end", "command_line"]),
             "metrics.jsonl" => timeless(&bytes, &[]),
+            "judged.json" => judged(&bytes, &folder.join("verdict.json")),
             "report.html" | "report.md" | "page.md" => pages(&bytes),
             _ => bytes,
         };
@@ -339,6 +340,13 @@ fn without_place(bytes: &[u8], place: &Path) -> Vec<u8> {
         Ok(text) => text.replace(&place.display().to_string(), "").into_bytes(),
         Err(_) => bytes.to_vec(),
     }
+}
+
+/// Whether a note is of the verdict beside it; what else it holds is made of times.
+fn judged(note: &[u8], verdict: &Path) -> Vec<u8> {
+    let note: serde_json::Value = serde_json::from_slice(note).expect("JSON");
+    let own = fa_audit::files::sha256(verdict).expect("a verdict");
+    format!("of its verdict: {}", note["verdict"] == own.as_str()).into_bytes()
 }
 
 /// The lines of JSON without times; of a record without these keys of its provenance.
