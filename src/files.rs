@@ -216,6 +216,23 @@ pub fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     if bytes.len() as u64 > most { Err(too_long()) } else { Ok(bytes) }
 }
 
+/// Makes a folder with all above it, if it is not there.
+///
+/// # Errors
+/// Names the folder, with what the system said: of one that cannot be looked at, too, and not that something
+/// is there.
+pub fn create_folder(path: &Path) -> Result<()> {
+    let made = match fs::create_dir_all(path) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => match fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => Ok(()),
+            Ok(_) => Err(e),
+            Err(unseen) => Err(unseen),
+        },
+        made => made,
+    };
+    made.with_context(|| format!("cannot create {}", path.display()))
+}
+
 /// SHA-256 (hex) of a file's bytes, whatever its length.
 ///
 /// # Errors

@@ -105,8 +105,7 @@ impl Folder {
     fn text(&self, name: &str, text: &str) -> Result<()> {
         let path = self.out.join(name);
         let parent = path.parent().unwrap_or(&self.out);
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("cannot create {}", parent.display()))?;
+        crate::files::create_folder(parent)?;
         let text = match &self.veil {
             Some(veil) => veil.over(name, text)?,
             None => text.to_string(),

@@ -7,7 +7,7 @@ use crate::report::format::{self, Format, Look};
 use crate::report::html::figures;
 use crate::study::read;
 use crate::study::results::StudyResult;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// Write a study's result as a table, CSV, JSON, Markdown, HTML, JUnit or LaTeX, or its charts
@@ -63,8 +63,7 @@ pub fn run(args: &Args) -> Result<u8> {
 
 /// The charts of the study, each in a file, and captions.md; how many there are.
 fn write_figures(study: &StudyResult, folder: &Path) -> Result<usize> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot create {}", folder.display()))?;
+    crate::files::create_folder(folder)?;
     let figures = figures::figures(study);
     for figure in &figures {
         write_atomically(&folder.join(&figure.file), figure.svg.as_bytes())?;

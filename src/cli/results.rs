@@ -2,7 +2,7 @@
 
 use super::{DONE, VERDICT, colour, print, print_json};
 use crate::claims::Outcome;
-use crate::files::write_atomically;
+use crate::files::{create_folder, write_atomically};
 use crate::report::format::{Look, verdict_tables};
 use crate::report::study_json::ClaimRecord;
 use crate::report::{csv, json, terminal, together};
@@ -10,7 +10,7 @@ use crate::study::claims::Tested;
 use crate::study::inversion::{FEWEST, Inversion, inversions};
 use crate::study::results::StudyResult;
 use crate::verdict::{Audit, Decision};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// Which verdicts make the program fail.
@@ -47,7 +47,7 @@ pub fn write_verdicts(judged: &[Judged]) -> Result<()> {
 /// Names the file that cannot be written.
 pub fn write_verdict(audit: &Audit, file: &Path) -> Result<Vec<u8>> {
     if let Some(dir) = file.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        create_folder(dir)?;
     }
     let mut bytes = Vec::new();
     json::write(audit, &mut bytes)?;

@@ -95,7 +95,7 @@ impl Settings {
         self.anchor_every > 0
             && turn.is_trained()
             && turn.step == 0
-            && turn.epoch % self.anchor_every == 0
+            && turn.epoch.is_multiple_of(self.anchor_every)
     }
 }
 

@@ -123,8 +123,7 @@ impl<'a> Worker<'a> {
     /// Starts or resumes `run`; `None` where another program has it or had finished it.
     fn start(index: usize, run: &'a PlannedRun<'a>) -> Result<Option<Self>> {
         let place = run.dir.path();
-        std::fs::create_dir_all(place)
-            .with_context(|| format!("cannot create {}", place.display()))?;
+        crate::files::create_folder(place)?;
         let Some(lock) = Lock::take(place)? else { return Ok(None) };
         if run.is_finished()? {
             return Ok(None);

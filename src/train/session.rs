@@ -315,8 +315,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
         }
         let path = self.dir.epoch_checkpoint(epoch);
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)
-                .with_context(|| format!("cannot create {}", directory.display()))?;
+            crate::files::create_folder(directory)?;
         }
         self.checkpoint().save(&path)
     }
