@@ -216,6 +216,17 @@ pub fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     if bytes.len() as u64 > most { Err(too_long()) } else { Ok(bytes) }
 }
 
+/// As [`read_text`]; `None` where there is nothing.
+///
+/// # Errors
+/// Names the file that cannot be read.
+pub fn text_if_there(path: &Path) -> Result<Option<String>> {
+    match read_text(path) {
+        Err(e) if is_absence(&e) => Ok(None),
+        other => other.map(Some).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
 /// Makes a folder with all above it, if it is not there.
 ///
 /// # Errors

@@ -33,7 +33,7 @@
 //! | [`diagnostics`] | one file a diagnostic or control, each citing its definition |
 //! | [`verdict`] | thresholds with their calibration ranges, statuses, the rule, reasons as sentences |
 //! | [`battery`] | the harness audited: controls that must show nothing, and what must be the run's own; one file a control |
-//! | [`audit`] | one run's audit: a checkpoint (load, probe, controls, find its frozen twin) or a trace, judged |
+//! | [`audit`] | one run's audit: a checkpoint (load, probe, controls, find its frozen twin) or a trace, judged; whether a verdict still stands |
 //! | [`stats`] | mean, sample standard deviation, median, interval, correlation |
 //! | [`files`] | artefacts are written whole or not at all, and read within bounds |
 //! | [`foreign`] | what a file that is not the expected one seems to be |

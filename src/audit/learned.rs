@@ -24,7 +24,7 @@ impl Auditor {
     ) -> Result<Option<LearnedCredit>> {
         let config = &checkpoint.config;
         // On a network that stays no credit gains accuracy.
-        if !config.has_learned_credit() || config.frozen_network_sha256.is_some() {
+        if !config.has_learned_credit() || config.has_frozen_network() {
             return Ok(None);
         }
         let mut found = LearnedCredit::default();

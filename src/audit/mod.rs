@@ -14,7 +14,6 @@ pub mod unchanged;
 
 use crate::backend::{self, Differentiable, Task};
 use crate::battery;
-use crate::config::keys::Role;
 use crate::config::{Config, MatmulPrecision, Method, Normalise};
 use crate::data::{self, Dataset};
 use crate::diagnostics::controls::Controls;
@@ -162,7 +161,7 @@ impl Auditor {
         if checkpoint.config.is_baseline() {
             return Ok(None);
         }
-        if checkpoint.config.frozen_network_sha256.is_some() {
+        if checkpoint.config.has_frozen_network() {
             return match &self.options.frozen {
                 None => Ok(None),
                 Some(given) => Err(usage(format!(
@@ -262,12 +261,7 @@ fn check_twin(config: &Config, twin: &Config) -> Result<(), String> {
     if twin.method != Method::Frozen {
         return Err(format!("it was trained by {}, not with frozen blocks", twin.label()));
     }
-    let shape = config.differing_keys(twin).filter(|key| key.role == Role::Shape);
-    let differences: Vec<String> = shape
-        .map(|key| {
-            format!("its {} is {}, the run's {}", key.name, key.value(twin), key.value(config))
-        })
-        .collect();
+    let differences = config.shape_unlike(twin);
     if differences.is_empty() {
         return Ok(());
     }

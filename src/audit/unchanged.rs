@@ -5,7 +5,7 @@
 use super::Options;
 use super::beside::{Finished, auxiliary_twins_among, ceiling_among, finished_in, twin_among};
 use crate::config::Config;
-use crate::files::{is_absence, read_text, sha256, write_atomically};
+use crate::files::{is_absence, sha256, text_if_there, write_atomically};
 use crate::train::run_dir::RunDir;
 use crate::verdict::Audit;
 use anyhow::{Context, Result};
@@ -81,8 +81,8 @@ impl Judgements {
     /// # Errors
     /// Names what cannot be looked at.
     pub fn standing(&self, dir: &RunDir, made_from: &str) -> Result<Option<Audit>> {
-        let Some(note) = text_of(&dir.judged_file())? else { return Ok(None) };
-        let Some(verdict) = text_of(&dir.verdict_file())? else { return Ok(None) };
+        let Some(note) = text_if_there(&dir.judged_file())? else { return Ok(None) };
+        let Some(verdict) = text_if_there(&dir.verdict_file())? else { return Ok(None) };
         // What is no note of ours, or of another version, says nothing.
         let fits = serde_json::from_str(&note)
             .is_ok_and(|note: Note| note == Note::on(made_from, verdict.as_bytes()));
@@ -120,13 +120,5 @@ impl Note {
             made_from: made_from.into(),
             verdict: crate::hex(&Sha256::digest(verdict)),
         }
-    }
-}
-
-fn text_of(path: &Path) -> Result<Option<String>> {
-    match read_text(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if is_absence(&e) => Ok(None),
-        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
     }
 }

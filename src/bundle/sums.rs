@@ -2,28 +2,15 @@
 //! `sha256sum`.
 
 use crate::failure::usage;
-use crate::files::{entries, exists, is_directory, read_text, write_atomically};
+use crate::files::{entries, exists, is_directory, read_text, sha256, write_atomically};
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
-use std::io::Read;
 use std::path::Path;
 
 const FILE: &str = "SHA256SUMS";
 
 /// The SHA-256 of a file, in hexadecimal.
 fn sum(path: &Path) -> Result<String> {
-    let read = || {
-        let mut file = std::fs::File::open(path)?;
-        let (mut hash, mut part) = (Sha256::new(), vec![0; 1 << 16]);
-        loop {
-            match file.read(&mut part)? {
-                0 => return Ok(crate::hex(&hash.finalize())),
-                n => hash.update(&part[..n]),
-            }
-        }
-    };
-    let found: std::io::Result<String> = read();
-    found.with_context(|| format!("cannot read {}", path.display()))
+    sha256(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// A run's checkpoints by their path in its folder.

@@ -260,10 +260,7 @@ impl Args {
         if let Some(dir) = &self.data_dir {
             over.keys.insert("data_dir".into(), data_dir_key(dir)?);
         }
-        let mut set = Layer::new("--set");
-        for assignment in &self.set {
-            set.set(assignment)?;
-        }
+        let set = Layer::of_assignments(&self.set)?;
         let Some(path) = &self.study else {
             const NAME: &str = "the demonstration study";
             return Study::parse(NAME, &with_base_keys(NAME, DEMONSTRATION, &set)?, &over);

@@ -89,11 +89,7 @@ impl RunOptions {
             layer.keys.remove(import::TABLE);
             layers.push(layer);
         }
-        let mut set = Layer::new("--set");
-        for assignment in &self.set {
-            set.set(assignment)?;
-        }
-        layers.push(set);
+        layers.push(Layer::of_assignments(&self.set)?);
         layers.push(self.flags()?);
         let mut config = resolve(&layers)?;
         refuse_idle_keys(&layers[written..], &config)?;

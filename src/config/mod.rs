@@ -124,6 +124,20 @@ impl Config {
         Self { method: Method::Frozen, ..twin }
     }
 
+    /// Whether its network is another run's, which it leaves as it is.
+    pub fn has_frozen_network(&self) -> bool {
+        self.frozen_network_sha256.is_some()
+    }
+
+    /// How the network of `other` is built otherwise, key by key: `its depth is 2, the run's 3`.
+    pub fn shape_unlike(&self, other: &Self) -> Vec<String> {
+        let shape = self.differing_keys(other).filter(|key| key.role == Role::Shape);
+        let said = |key: &Key| {
+            format!("its {} is {}, the run's {}", key.name, key.value(other), key.value(self))
+        };
+        shape.map(said).collect()
+    }
+
     /// Whether its credit comes from an auxiliary network, whatever that learns.
     fn has_auxiliary(&self) -> bool {
         self.method.rule().is_some_and(Base::has_auxiliary)

@@ -57,6 +57,16 @@ impl Layer {
         Ok(layer)
     }
 
+    /// The keys of `assignments`, each a `--set key=value`.
+    ///
+    /// # Errors
+    /// As [`Layer::set`].
+    pub fn of_assignments(assignments: &[String]) -> Result<Self> {
+        let mut set = Self::new("--set");
+        assignments.iter().try_for_each(|assignment| set.set(assignment))?;
+        Ok(set)
+    }
+
     /// Adds `key=value`, the value read as TOML, or as a plain string where it is none.
     ///
     /// # Errors

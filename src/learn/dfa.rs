@@ -14,6 +14,7 @@ use crate::config::{Config, FeedbackForm};
 use crate::model::{CreditAt, Network, Outline};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use std::borrow::Cow;
 
 /// Direct feedback alignment.
 pub struct Dfa;
@@ -68,15 +69,18 @@ pub fn layout(config: &Config, outline: &Outline) -> Vec<Entry> {
 }
 
 /// B_0, B_1, … with a row for every feature, whatever they are made of.
-pub fn whole<B: Differentiable, N: Network<B>>(scene: &Scene<B, N>) -> Own<B::InnerBackend> {
-    let matrix = |(l, b): (usize, &Tensor<B::InnerBackend, 2>)| match (
-        scene.settings.feedback_form,
-        scene.net.window(l),
-    ) {
-        (FeedbackForm::Tiled, Some(window)) => tiled(b.clone(), window),
-        _ => b.clone(),
+pub fn whole<'a, B: Differentiable, N: Network<B>>(
+    scene: &Scene<'a, B, N>,
+) -> Cow<'a, Own<B::InnerBackend>> {
+    if scene.settings.feedback_form == FeedbackForm::Full {
+        return Cow::Borrowed(scene.own);
+    }
+    let matrix = |(l, b): (usize, &Tensor<B::InnerBackend, 2>)| match scene.net.window(l) {
+        Some(window) => tiled(b.clone(), window),
+        None => b.clone(),
     };
-    Own::of_feedback(scene.own.layers().enumerate().map(matrix).collect(), None)
+    let layers = scene.own.layers().enumerate().map(matrix).collect();
+    Cow::Owned(Own::of_feedback(layers, None))
 }
 
 /// B [H · W · C_l, C] of a kernel [k · k · C_l, C].

@@ -18,13 +18,11 @@
 use super::{
     Card, Credit, Entry, Given, Gradients, GrapeSettings, Known, LocalRule, Rule, Scene, dfa,
 };
-use crate::backend::{Differentiable, float_tensor};
+use crate::backend::Differentiable;
 use crate::config::{Config, GrapeForm, Probe};
 use crate::model::{Draw, Network, Outline, Part, Pass};
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
-use rand::distr::Distribution;
-use rand_distr::StandardNormal;
 
 /// GrAPE.
 pub struct Grape;
@@ -88,7 +86,7 @@ impl LocalRule for Grape {
             let seen = estimate(scene, grape, known, l);
             let mean = before.mul_scalar(grape.decay) + seen.mul_scalar(1.0 - grape.decay);
             let noise = (grape.noise > 0.0)
-                .then(|| normals(scene, &format!("noise.{l}"), b.dims(), &b.device()));
+                .then(|| scene.turn.normals(b.dims(), &format!("noise.{l}"), &b.device()));
             let next = step(grape, b, mean.clone(), noise);
             given.insert(format!("{}{l}", super::FEEDBACK), next.flatten(0, 1));
             given.insert(name, mean.flatten(0, 1));
@@ -109,7 +107,7 @@ fn estimate<B: Differentiable, N: Network<B>>(
     // Nothing is recorded: what is not differentiated would be kept.
     let net = scene.net.clone().no_grad();
     let probed = (0..grape.probes).map(|k| {
-        let probe = normals(scene, &format!("probe.{l}.{k}"), [n, d], &hidden.device());
+        let probe = scene.turn.normals([n, d], &format!("probe.{l}.{k}"), &hidden.device());
         let slope = slope::<B, N>(&net, scene, grape.probe, hidden.clone(), probe.clone(), l);
         probe.transpose().matmul(slope)
     });
@@ -181,17 +179,4 @@ fn step<B: Backend>(
         (_, true) => next.clone() / norm(next) * size,
         (_, false) => next,
     }
-}
-
-/// Standard normal numbers of the batch.
-fn normals<B: Differentiable, N: Network<B>>(
-    scene: &Scene<B, N>,
-    what: &str,
-    shape: [usize; 2],
-    device: &<B::InnerBackend as burn::tensor::backend::BackendTypes>::Device,
-) -> Tensor<B::InnerBackend, 2> {
-    let stream = scene.turn.stream(what);
-    let count = shape[0] * shape[1];
-    let values: Vec<f64> = StandardNormal.sample_iter(stream).take(count).collect();
-    float_tensor(TensorData::new(values, shape), device)
 }

@@ -46,16 +46,17 @@ pub use reference::{Reference, forward_and_back};
 pub use settings::{BridgeSettings, GrapeSettings, Settings};
 pub use trainee::Trainee;
 
-use crate::backend::{Differentiable, differentiating};
+use crate::backend::{Differentiable, differentiating, float_tensor};
 use crate::config::{Base, Config};
 use crate::model::{Buffers, NamedTensors, Network, Outline, Pass, Target, outline};
 use crate::rng;
 use crate::tables::rules;
 use anyhow::Result;
-use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
 use exact::Exact;
 use local::Local;
+use rand_distr::{Distribution, StandardNormal};
 use std::collections::BTreeMap;
 use two_phase::TwoPhase;
 
@@ -106,9 +107,21 @@ impl Turn {
         self.epoch > 0
     }
 
-    /// The stream of what auxiliary networks draw for the batch.
+    /// The stream of what rules draw for the batch; it has its name from the first that did.
     fn stream(self, what: &str) -> rng::Stream {
         rng::stream(self.seed, &format!("auxiliary/{}/{}/{what}", self.epoch, self.step))
+    }
+
+    /// Standard normal numbers of the batch.
+    fn normals<B: Backend>(
+        self,
+        shape: [usize; 2],
+        what: &str,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        let count = shape[0] * shape[1];
+        let values: Vec<f64> = StandardNormal.sample_iter(self.stream(what)).take(count).collect();
+        float_tensor(TensorData::new(values, shape), device)
     }
 }
 

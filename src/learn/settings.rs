@@ -69,6 +69,7 @@ impl Settings {
     /// The settings that `config` asks for.
     pub fn of(config: &Config) -> Self {
         let outline = outline(config, config.dataset.classes());
+        let trains_network = outline.is_trained && !config.has_frozen_network();
         Self {
             normaliser: Normaliser::of(config),
             penalty: config.penalty,
@@ -81,12 +82,16 @@ impl Settings {
             credit_at: outline.credit_at,
             feedback_form: config.feedback_form,
             objective: config.objective,
-            trains_network: outline.is_trained && config.frozen_network_sha256.is_none(),
+            trains_network,
             nudging: Nudging::of(config),
             seed: config.seed,
             bridge: config.rule().has_auxiliary().then(|| BridgeSettings::of(config)),
             grape: (config.rule() == Base::Grape).then(|| GrapeSettings::of(config)),
-            anchor_every: if config.is_baseline() { 0 } else { config.anchor_every },
+            anchor_every: if trains_network && !config.is_baseline() {
+                config.anchor_every
+            } else {
+                0
+            },
         }
     }
 

@@ -3,11 +3,8 @@
 
 use super::layer_norm::LayerNorm;
 use super::linear::Linear;
-use crate::backend::Kernels;
+use crate::backend::{Kernels, LAYER_NORM_EPSILON};
 use burn::tensor::Tensor;
-
-/// ε of [`LayerNorm`].
-const EPSILON: f64 = 1e-5;
 
 /// x W + b; its derivative dx W has no bias.
 pub(super) fn linear<B: Kernels>(map: &Linear<B>, [x, dx]: [Tensor<B, 2>; 2]) -> [Tensor<B, 2>; 2] {
@@ -22,7 +19,7 @@ pub(super) fn layer_norm<B: Kernels>(
 ) -> [Tensor<B, 2>; 2] {
     let (gamma, beta) = (norm.gamma.val().unsqueeze::<2>(), norm.beta.val().unsqueeze::<2>());
     let centred = x.clone() - x.mean_dim(1);
-    let scale = centred.clone().square().mean_dim(1).add_scalar(EPSILON).sqrt();
+    let scale = centred.clone().square().mean_dim(1).add_scalar(LAYER_NORM_EPSILON).sqrt();
     let z = centred / scale.clone();
     let turned = dx.clone() - dx.clone().mean_dim(1) - z.clone() * (z.clone() * dx).mean_dim(1);
     [z * gamma.clone() + beta, turned / scale * gamma]

@@ -6,7 +6,7 @@ use super::plan::PlannedRun;
 use super::results::{RunResult, StudyResult};
 use crate::claims::Registered;
 use crate::failure::usage;
-use crate::files::{absolute, entries, exists, is_absence, read_text, write_atomically};
+use crate::files::{absolute, entries, exists, text_if_there, write_atomically};
 use crate::foreign;
 use crate::shown;
 use crate::train::run_dir::{RunDir, RunRecord, RunStatus};
@@ -82,10 +82,7 @@ impl StudyFile {
             schema: String,
         }
         let path = file(root);
-        let text = match read_text(&path) {
-            Err(e) if is_absence(&e) => return Ok(None),
-            other => other.with_context(|| format!("cannot read {}", path.display()))?,
-        };
+        let Some(text) = text_if_there(&path)? else { return Ok(None) };
         let unfit = || format!("{} is not the plan of a study by fa-audit", path.display());
         let header: Header = serde_json::from_str(&text).with_context(unfit)?;
         if header.schema != SCHEMA {
@@ -207,17 +204,16 @@ pub fn read_results(dir: &Path) -> Result<StudyResult> {
 fn read_run(name: String, dir: &RunDir) -> Result<RunResult> {
     let record = dir.read_record()?;
     let metrics = dir.read_metrics()?;
-    let path = dir.path().join("verdict.json");
-    let audit = match read_text(&path) {
+    let path = dir.verdict_file();
+    let audit = match text_if_there(&path)? {
         // A verdict from before the run was trained again.
-        Ok(_) if record.status != RunStatus::Finished => None,
-        Ok(text) => {
+        Some(_) if record.status != RunStatus::Finished => None,
+        Some(text) => {
             let audit = Audit::read(&text).with_context(|| path.display().to_string())?;
             belongs(&audit, &record).with_context(|| path.display().to_string())?;
             Some(audit)
         }
-        Err(e) if is_absence(&e) => None,
-        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+        None => None,
     };
     Ok(RunResult { name, record, metrics, audit })
 }

@@ -226,7 +226,7 @@ fn add_twins(runs: &mut Vec<Config>) {
     let frozen = runs.iter().filter(|config| config.method == Method::Frozen);
     let mut twins: HashSet<String> = frozen.map(Config::twin_key).collect();
     for config in runs.clone() {
-        let has_twin = !config.is_baseline() && config.frozen_network_sha256.is_none();
+        let has_twin = !config.is_baseline() && !config.has_frozen_network();
         if has_twin && twins.insert(config.twin_key()) {
             runs.push(config.twin());
         }

@@ -1,14 +1,11 @@
 //! The network of another run, which stays as it is while a credit learns from its hidden states
 //! (protocol §6.9).
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, unpack};
 use crate::backend::Differentiable;
 use crate::config::Config;
-use crate::config::keys::Role;
-use crate::files;
 use crate::learn::{Trainee, draw};
 use anyhow::{Context, Result, ensure};
-use std::path::Path;
 
 /// The network in the file that `config` names, with a freshly drawn learner.
 ///
@@ -25,28 +22,12 @@ pub(super) fn trainee<B: Differentiable>(
         .frozen_network
         .as_deref()
         .with_context(|| format!("frozen_network: expected the checkpoint of SHA-256 {digest}"))?;
-    load(config, digest, path)?
-        .frozen_under(config, &draw(config, classes, config.seed), device)
-        .with_context(|| format!("frozen_network: {}", path.display()))
-}
-
-fn load(config: &Config, digest: &str, path: &Path) -> Result<Checkpoint> {
     let named = path.display();
-    let found = files::sha256(path)
-        .with_context(|| format!("frozen_network: cannot read the checkpoint {named}"))?;
-    ensure!(
-        found == digest,
-        "frozen_network: {named} has the SHA-256 {found}, expected {digest}, which names the run"
-    );
-    let checkpoint = Checkpoint::load(path).context("frozen_network")?;
-    let differences: Vec<String> = config
-        .differing_keys(&checkpoint.config)
-        .filter(|key| key.role == Role::Shape)
-        .map(|key| {
-            let [its, wanted] = [&checkpoint.config, config].map(|of| key.value(of));
-            format!("its {} is {its}, the run's {wanted}", key.name)
-        })
-        .collect();
+    let checkpoint = Checkpoint::load_of(path, digest).context("frozen_network")?;
+    let differences = config.shape_unlike(&checkpoint.config);
     ensure!(differences.is_empty(), "frozen_network: {named}: {}", differences.join("; "));
-    Ok(checkpoint)
+    let [network, buffers] = [unpack(&checkpoint.network)?, unpack(&checkpoint.buffers)?];
+    let learner = draw(config, classes, config.seed);
+    Trainee::from_named(config, classes, [&network, &buffers, &learner], device)
+        .with_context(|| format!("frozen_network: {named}"))
 }

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::data::DataProvenance;
 use crate::failure::usage;
 use crate::files::{
-    LONGEST_TEXT, entries, exists, is_absence, read, read_text, sweep, write_atomically,
+    LONGEST_TEXT, entries, exists, is_absence, read, sweep, text_if_there, write_atomically,
 };
 use crate::number::Number;
 use crate::shown;
@@ -377,10 +377,7 @@ impl RunDir {
     /// Names the file where it cannot be read or does not fit the schema.
     pub fn record(&self) -> Result<Option<RunRecord>> {
         let path = self.record_file();
-        let text = match read_text(&path) {
-            Err(e) if is_absence(&e) => return Ok(None),
-            other => other.with_context(|| format!("cannot read {}", path.display()))?,
-        };
+        let Some(text) = text_if_there(&path)? else { return Ok(None) };
         let parse = || -> Result<RunRecord> {
             let mut record: RunRecord = serde_json::from_str(&text)?;
             record.config.check()?;

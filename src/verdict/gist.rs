@@ -1,7 +1,7 @@
 //! What a verdict comes down to, in a line: the verdict of one method with the numbers that decide it.
 
 use super::seeds::{MethodSetting, by_setting, pool};
-use super::{Audit, Decision, MethodSummary, Status, list, plain, short};
+use super::{Audit, Decision, Diagnostics, MethodSummary, Status, list, plain, short};
 
 /// The gist of each method among `audits`, in the order of first appearance, but of baselines.
 pub fn gists<'a>(audits: impl IntoIterator<Item = &'a Audit>) -> Vec<String> {
@@ -79,27 +79,23 @@ fn open(method: &MethodSummary, runs: &[&Audit]) -> String {
     if let Some(diverged) = runs.iter().find_map(|run| run.run.diverged.as_ref()) {
         return format!("it left the finite numbers: {diverged}");
     }
-    let of = |run: &Audit| {
-        let d = &run.diagnostics;
-        [
-            ("growth", d.growth.reason.clone()),
-            ("reference", d.reference.reason.clone()),
-            ("depth utility", d.depth_utility.reason.clone()),
-        ]
+    let reason = |of: fn(&Diagnostics) -> &Option<String>| {
+        runs.iter().find_map(|run| of(&run.diagnostics).clone())
     };
-    let statuses = [method.growth.status, method.reference.status, method.depth_utility.status];
-    let names = ["growth", "reference", "depth utility"];
-    let open: Vec<&str> = names
-        .iter()
-        .zip(statuses)
-        .filter(|(_, status)| *status != Status::Passed)
-        .map(|(name, _)| *name)
-        .collect();
-    let reason = runs.iter().flat_map(|run| of(run)).find_map(|(name, reason)| {
-        reason.filter(|_| open.contains(&name)).map(|reason| format!(": {reason}"))
-    });
-    let (are, reason) = (if open.len() == 1 { "is" } else { "are" }, reason.unwrap_or_default());
-    format!("{} {are} not decided{reason}", list(&open))
+    let open: Vec<(&str, Option<String>)> = [
+        ("growth", method.growth.status, reason(|d| &d.growth.reason)),
+        ("reference", method.reference.status, reason(|d| &d.reference.reason)),
+        ("depth utility", method.depth_utility.status, reason(|d| &d.depth_utility.reason)),
+    ]
+    .into_iter()
+    .filter(|(_, status, _)| *status != Status::Passed)
+    .map(|(name, _, reason)| (name, reason))
+    .collect();
+    let names: Vec<&str> = open.iter().map(|(name, _)| *name).collect();
+    let are = if names.len() == 1 { "is" } else { "are" };
+    let reason = open.into_iter().find_map(|(_, reason)| reason);
+    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+    format!("{} {are} not decided{reason}", list(&names))
 }
 
 fn growths<'a>(runs: &'a [&Audit]) -> impl Iterator<Item = f64> + 'a {

@@ -3,7 +3,7 @@
 use super::difference::{NOTHING, Place};
 use super::verdict::{self, Again};
 use super::{Ledger, rows, run, written};
-use crate::files::{entries, exists, is_absence, is_directory, read_text};
+use crate::files::{entries, exists, is_directory, read_text, text_if_there};
 use crate::report::csv;
 use crate::report::format::{Format, write_claims};
 use crate::study::results::RunResult;
@@ -34,14 +34,14 @@ pub fn hold(ledger: &mut Ledger, root: &Path, plan: &StudyFile, again: &mut Agai
     }
     ledger.hold(root.join("study.json"), planned.or(claims_of(plan)));
     let claims = root.join("claims.csv");
-    if let (Some(text), Some(again)) = (text_of(&claims)?, write_claims(&study)?) {
+    if let (Some(text), Some(again)) = (text_if_there(&claims)?, write_claims(&study)?) {
         ledger.hold(claims, rows::first(&text, &again));
     }
     let pages =
         [("verdicts.csv", Format::Csv), ("report.md", Format::Md), ("report.html", Format::Html)];
     for (name, format) in pages {
         let file = root.join(name);
-        if let Some(text) = text_of(&file)? {
+        if let Some(text) = text_if_there(&file)? {
             let place = written::first(&study, format, &text)?;
             ledger.hold(file, place);
         }
@@ -148,12 +148,4 @@ fn loose(dir: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
-}
-
-/// `None` where there is none.
-fn text_of(file: &Path) -> Result<Option<String>> {
-    match read_text(file) {
-        Err(e) if is_absence(&e) => Ok(None),
-        other => other.map(Some).with_context(|| format!("cannot read {}", file.display())),
-    }
 }

@@ -452,7 +452,7 @@ keys! {
         default: 0, range: Range::Index, absent: Some(0),
         role: Rule,
         label: Words(|c, _| said(c.anchor_every > 0, "anchored every ", c.anchor_every)),
-        time: false, when: c.rule().is_local() && !c.is_baseline(),
+        time: false, when: anchors(c),
     }
 
     /// ep: nudging strength β (recovered: 0.5).
@@ -797,6 +797,11 @@ fn has_learning_value(c: &Config) -> bool {
 /// Whether AdamW moves something.
 fn has_adamw(c: &Config) -> bool {
     c.optimizer != OptimizerName::Sgd || has_learning_auxiliary(c)
+}
+
+/// Whether an exact gradient has something to train.
+fn anchors(c: &Config) -> bool {
+    c.rule().is_local() && !c.is_baseline() && !c.has_frozen_network() && c.arch != Arch::Lq
 }
 
 /// Whether the rule has a credit that a network which stays can be seen with.

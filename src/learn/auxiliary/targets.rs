@@ -2,13 +2,11 @@
 //! whatever else a network that learns brings.
 
 use super::inputs::indices;
-use crate::backend::float_tensor;
 use crate::config::Auxiliary;
 use crate::learn::Turn;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
-use rand_distr::{Distribution, StandardNormal};
 
 /// The targets of one batch.
 pub struct Targets {
@@ -48,10 +46,7 @@ impl Targets {
         what: &str,
         device: &B::Device,
     ) -> Tensor<B, 2> {
-        let stream = self.turn.stream(what);
-        let count = shape[0] * shape[1];
-        let values: Vec<f64> = StandardNormal.sample_iter(stream).take(count).collect();
-        float_tensor(TensorData::new(values, shape), device)
+        self.turn.normals(shape, what, device)
     }
 }
 

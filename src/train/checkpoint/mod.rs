@@ -18,7 +18,7 @@ use crate::data::DataProvenance;
 use crate::files::{self, write_atomically};
 use crate::learn::Trainee;
 use crate::learn::two_phase::worse;
-use crate::model::{NamedTensors, parameter_count};
+use crate::model::parameter_count;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -134,8 +134,21 @@ impl Checkpoint {
     /// Names the file and what is wrong with it: unreadable, not a checkpoint of this program,
     /// of another version, cut or damaged, or of a content that no run writes.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = files::read(path, LARGEST)
-            .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
+        Self::decode(&bytes_of(path)?).with_context(|| format!("{}", path.display()))
+    }
+
+    /// As [`Checkpoint::load`], of a file whose SHA-256 is `digest`.
+    ///
+    /// # Errors
+    /// Besides, says which SHA-256 another file has.
+    pub(super) fn load_of(path: &Path, digest: &str) -> Result<Self> {
+        let bytes = bytes_of(path)?;
+        let found = crate::hex(&Sha256::digest(&bytes));
+        ensure!(
+            found == digest,
+            "{} has the SHA-256 {found}, expected {digest}, which names the run",
+            path.display()
+        );
         Self::decode(&bytes).with_context(|| format!("{}", path.display()))
     }
 
@@ -149,20 +162,6 @@ impl Checkpoint {
         let mut trainee = Trainee::from_named(config, data.classes, tensors, device)?;
         trainee.learner.begin(progress.epoch + usize::from(progress.step > 0));
         Ok(trainee)
-    }
-
-    /// Its network and buffers under the learner `learner` of `config`.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::trainee`].
-    pub(super) fn frozen_under<B: Differentiable>(
-        &self,
-        config: &Config,
-        learner: &NamedTensors,
-        device: &B::Device,
-    ) -> Result<Trainee<B>> {
-        let [network, buffers] = [unpack(&self.network)?, unpack(&self.buffers)?];
-        Trainee::from_named(config, self.data.classes, [&network, &buffers, learner], device)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self> {
@@ -222,6 +221,11 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>> {
+    files::read(path, LARGEST)
+        .with_context(|| format!("cannot read the checkpoint {}", path.display()))
 }
 
 fn looks_like_ours(bytes: &[u8]) -> bool {
