@@ -13,7 +13,7 @@ use crate::diagnostics::descent::{Descent, descent};
 use crate::diagnostics::nudging::nudging;
 use crate::diagnostics::null::{NullCalibration, null_calibration};
 use crate::diagnostics::perturbation::{PerturbationPairs, perturbation};
-use crate::diagnostics::rank::{Ranks, rank, ranks_of_trace};
+use crate::diagnostics::rank::{RankOf, Ranks, rank, ranks_of_trace};
 use crate::diagnostics::shadow::{Pair, Shadow, shadow};
 use crate::diagnostics::{Unmeasured, aggregation, clamp, common_mode};
 use crate::learn::Trainee;
@@ -163,7 +163,7 @@ pub fn ranks<B: Differentiable>(
         let [rows, cols] = after.shape[..] else { continue };
         let change: Vec<f64> =
             after.iter::<f64>().zip(before.iter::<f64>()).map(|(a, b)| a - b).collect();
-        matrices.push(rank(&format!("W_T − W_0 of {name}"), rows, cols, &change));
+        matrices.push(rank(&RankOf::Change.name(name), rows, cols, &change));
     }
     Ok(Ok(Ranks { matrices }))
 }

@@ -15,7 +15,7 @@ pub mod unchanged;
 use crate::backend::{self, Differentiable, Task};
 use crate::battery;
 use crate::config::{Config, MatmulPrecision, Method, Normalise};
-use crate::data::{self, Dataset};
+use crate::data::Dataset;
 use crate::diagnostics::controls::Controls;
 use crate::evidence::proof::Proof;
 use crate::evidence::settled::settled;
@@ -56,7 +56,8 @@ pub struct Options {
 #[derive(Default)]
 pub struct Auditor {
     options: Options,
-    datasets: HashMap<String, Rc<Dataset>>,
+    /// By SHA-256 and training samples.
+    datasets: HashMap<(String, usize), Rc<Dataset>>,
     accuracies: HashMap<PathBuf, f64>,
 }
 
@@ -143,13 +144,13 @@ impl Auditor {
     fn dataset(&mut self, checkpoint: &Checkpoint) -> Result<Rc<Dataset>> {
         let config = &checkpoint.config;
         let wanted = &checkpoint.data;
-        if let Some(data) = self.datasets.get(&wanted.sha256) {
+        if let Some(data) = self.datasets.get(&(wanted.sha256.clone(), wanted.train)) {
             return Ok(data.clone());
         }
-        let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
+        let data = config.load_data()?;
         wanted.ensure_same(&data.provenance)?;
         let data = Rc::new(data);
-        self.datasets.insert(wanted.sha256.clone(), data.clone());
+        self.datasets.insert((wanted.sha256.clone(), wanted.train), data.clone());
         Ok(data)
     }
 

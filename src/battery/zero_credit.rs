@@ -57,6 +57,7 @@ fn step<B: Differentiable>(subject: &Subject<B>) -> Result<Result<Step, &'static
         buffers: checkpoint.buffers.clone(),
         learner: BTreeMap::new(),
         slots: BTreeMap::new(),
+        trajectory: Default::default(),
         imported: None,
         config,
     };

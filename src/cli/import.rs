@@ -3,7 +3,6 @@
 use super::options::RunOptions;
 use super::{DONE, Show};
 use crate::config::Layer;
-use crate::data;
 use crate::failure::usage;
 use crate::files::exists;
 use crate::import::{Import, Names, import};
@@ -63,7 +62,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
             "--epoch {epoch}: the configuration plans {planned} (`epochs`)"
         )));
     }
-    let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
+    let data = config.load_data()?;
     let Import { checkpoint, notes } =
         import(&model, &names, &config, &data.provenance, epoch.unwrap_or(0))?;
     if let Some(folder) = out.parent() {

@@ -16,6 +16,7 @@ mod report;
 mod results;
 mod train;
 mod verify;
+mod watch;
 
 use crate::backend::{self, keep_to_defaults};
 use crate::config::BackendName;
@@ -93,6 +94,7 @@ enum Command {
     Import(import::Args),
     Audit(audit::Args),
     Report(report::Args),
+    Watch(watch::Args),
     Regress(regress::Args),
     Verify(verify::Args),
     Bundle(bundle::BundleArgs),
@@ -140,7 +142,7 @@ fn run(cli: Cli) -> Result<u8> {
     }
     // A report that goes to a file is the same on every terminal.
     let is_shown = match &cli.command {
-        Command::Diagnose(_) | Command::Audit(_) => true,
+        Command::Diagnose(_) | Command::Audit(_) | Command::Watch(_) => true,
         Command::Report(args) => args.is_shown(),
         _ => false,
     };
@@ -153,6 +155,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Import(args) => import::run(args, cli.show),
         Command::Audit(args) => audit::run(args, cli.show),
         Command::Report(args) => report::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Regress(args) => regress::run(&args, cli.show),
         Command::Verify(args) => verify::run(args, cli.show),
         Command::Bundle(args) => bundle::bundle(&args, cli.show),

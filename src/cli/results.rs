@@ -8,6 +8,7 @@ use crate::report::study_json::ClaimRecord;
 use crate::report::{csv, json, terminal, together};
 use crate::study::claims::Tested;
 use crate::study::inversion::{FEWEST, Inversion, inversions};
+use crate::study::ranks::ranks;
 use crate::study::results::StudyResult;
 use crate::verdict::{Audit, Decision};
 use anyhow::Result;
@@ -92,6 +93,7 @@ pub fn show_together(study: &StudyResult, as_json: bool) -> Result<()> {
     let inversions: Vec<Inversion> = inversions(study).into_iter().filter(ranked).collect();
     let mut panels = vec![together::learned_credit(study)];
     panels.extend(together::inversion(&inversions));
+    panels.extend(ranks(study).iter().flat_map(together::ranks));
     panels.retain(|panel| !panel.rows.is_empty());
     if as_json || panels.is_empty() {
         return Ok(());

@@ -4,14 +4,14 @@ use super::options::RunOptions;
 use super::{DONE, INTERRUPTED, Show};
 use crate::backend;
 use crate::config::{Config, Schedule};
-use crate::data::{self, Dataset, DatasetKind};
+use crate::data::{Dataset, DatasetKind};
 use crate::message::tell;
 use crate::model::parameter_count;
 use crate::train::interrupt;
 use crate::train::lifecycle::{LockedRun, StoppedRun};
 use crate::train::memory;
 use crate::train::run_dir::RunDir;
-use crate::train::{Outcome, Recovery, Reporter, learning_rate};
+use crate::train::{EventFile, Outcome, Recovery, Reporter, learning_rate};
 use anyhow::Result;
 use indicatif::HumanDuration;
 use std::path::PathBuf;
@@ -34,6 +34,9 @@ pub struct Args {
     /// Continue the run in --out
     #[arg(long, conflicts_with = "force", requires = "out")]
     resume: bool,
+    /// Write TensorBoard event files to a folder of the run's name in here
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     /// Replace the run in --out
     #[arg(long)]
     force: bool,
@@ -53,7 +56,7 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
         return Ok(DONE);
     }
     memory::ensure_data_fit(&config)?;
-    let data = data::load(config.dataset, config.data_dir.as_deref(), &config.synthetic())?;
+    let data = config.load_data()?;
     let run = match resumed {
         Some(run) => run,
         None => {
@@ -67,9 +70,13 @@ pub fn run(args: Args, show: Show) -> Result<u8> {
     if !show.quiet {
         tell(header(run.config(), &data));
     }
+    let board = match &args.tensorboard {
+        Some(folder) => Some(EventFile::create(&folder.join(run.name()?))?),
+        None => None,
+    };
     let start = Instant::now();
     let outcome = run.train(&data, |epochs, steps| {
-        Reporter::new(show.quiet, !show.no_progress, epochs, steps)
+        Reporter::new(show.quiet, !show.no_progress, epochs, steps).with_board(board)
     })?;
     let place = run.dir().path().display();
     let elapsed = HumanDuration(start.elapsed());

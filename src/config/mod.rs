@@ -17,7 +17,7 @@ pub use words::{
     PredictorOutput, Probe, Schedule,
 };
 
-use crate::data::TeacherShape;
+use crate::data::{self, Dataset, TeacherShape};
 use anyhow::{Result, anyhow};
 use keys::{KEYS, Key, Label, Role, Value};
 use serde::ser::SerializeMap;
@@ -43,6 +43,15 @@ impl Config {
     /// Names the first key whose value is out of range, and what was expected.
     pub fn check(&self) -> Result<()> {
         validate::validate(self).map_err(|e| anyhow!("{}: {}", e.key, e.problem))
+    }
+
+    /// The data of this run.
+    ///
+    /// # Errors
+    /// As [`data::load`].
+    pub fn load_data(&self) -> Result<Dataset> {
+        let data = data::load(self.dataset, self.data_dir.as_deref(), &self.synthetic())?;
+        Ok(data.with_train_subset(self.train_subset))
     }
 
     /// The data of this run, where they are made in memory.

@@ -8,6 +8,7 @@ mod batches;
 mod cifar;
 mod official;
 mod student;
+mod subset;
 mod synthetic;
 mod toy_lq;
 mod verify;
@@ -28,6 +29,8 @@ pub use verify::{FileCheck, Verification, verify};
 
 /// Bytes of an image: three 32×32 planes, red, green and blue.
 pub const PIXELS: usize = 3 * PLANE;
+/// Training images of CIFAR-10, and of CIFAR-100.
+pub const TRAIN_IMAGES: usize = 50_000;
 /// Bytes of one colour plane.
 pub(crate) const PLANE: usize = SIDE * SIDE;
 /// Height and width of an image.

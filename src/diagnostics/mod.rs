@@ -32,6 +32,7 @@ pub mod rank;
 pub mod reference;
 pub mod shadow;
 pub mod stability;
+pub mod trajectory;
 
 /// The example of the guide.
 #[cfg(test)]
@@ -77,6 +78,8 @@ pub enum Unmeasured {
     /// The evidence that it would stand on contradicts itself: how.
     Contradicted(String),
 }
+
+impl std::error::Error for Unmeasured {}
 
 impl fmt::Display for Unmeasured {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

@@ -95,6 +95,7 @@ pub fn import(
         buffers: pack(&buffers),
         learner: pack(&learner),
         slots: BTreeMap::new(),
+        trajectory: Default::default(),
         imported: Some(Imported {
             file: path.file_name().unwrap_or_default().to_string_lossy().into(),
             sha256,

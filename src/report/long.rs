@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `train_loss train_accuracy test_loss test_accuracy learning_rate` | of each epoch, `metrics.jsonl` |
 //! | `growth hidden_norm gradient_norm cosine growth_of_force` | likewise |
+//! | `effective_rank energy_rank stable_rank participation_ratio` | likewise, of the matrix in `matrix` |
 //! | `audit.accuracy`, `frozen_accuracy growth reference stability depth_utility cosine global_cosine` | what the audit found, of the epoch that it judged |
 //! | `audit.hidden_norm`, `gradient_norm cosine relative_scale` | likewise, by layer |
 //!
@@ -12,14 +13,15 @@
 //! row, what is not finite is `nan`, `inf`, `-inf`.
 
 use super::csv::spell;
+use crate::diagnostics::rank::MatrixRank;
 use crate::number::Number;
 use crate::shown::cell;
 use crate::study::results::{RunResult, StudyResult};
 use crate::verdict::Audit;
 use anyhow::Result;
 
-pub const COLUMNS: [&str; 8] =
-    ["study", "run", "seed", "epoch", "layer", "quantity", "value", "method"];
+pub const COLUMNS: [&str; 9] =
+    ["study", "run", "seed", "epoch", "layer", "quantity", "value", "method", "matrix"];
 
 /// A quantity at a layer, where it has layers.
 type Value = (&'static str, Option<usize>, Number);
@@ -36,7 +38,21 @@ pub fn write(study: &StudyResult) -> Result<String> {
         let audit = run.audit.iter().map(|audit| (audit.run.epoch, of_audit(audit)));
         for (epoch, values) in epochs.chain(audit) {
             for value in values {
-                csv.write_record(row(study, run, epoch, value))?;
+                csv.write_record(row(study, run, epoch, value, ""))?;
+            }
+        }
+        for line in &run.metrics {
+            for rank in &line.ranks {
+                for (quantity, value) in of_matrix(rank) {
+                    let value = (quantity, None, value);
+                    csv.write_record(row(
+                        study,
+                        run,
+                        Some(line.epoch as u64),
+                        value,
+                        &rank.matrix,
+                    ))?;
+                }
             }
         }
     }
@@ -48,6 +64,7 @@ fn row(
     run: &RunResult,
     epoch: Option<u64>,
     (quantity, layer, value): Value,
+    matrix: &str,
 ) -> [String; COLUMNS.len()] {
     [
         cell(&study.name),
@@ -58,6 +75,16 @@ fn row(
         quantity.into(),
         spell(value),
         cell(&run.record.config.label()),
+        cell(matrix),
+    ]
+}
+
+fn of_matrix(rank: &MatrixRank) -> [(&'static str, Number); 4] {
+    [
+        ("effective_rank", rank.effective),
+        ("energy_rank", rank.energy),
+        ("stable_rank", rank.stable),
+        ("participation_ratio", rank.participation),
     ]
 }
 
@@ -109,6 +136,7 @@ fn of_audit(audit: &Audit) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostics::rank::rank;
     use crate::report::testing::{empty, study, troubled};
     use std::collections::HashMap;
 
@@ -148,6 +176,20 @@ mod tests {
             let last = audit.cosine.detail.per_layer.last().unwrap().0;
             assert_eq!(find(judged, "audit.cosine", "4"), last);
         }
+    }
+
+    #[test]
+    fn a_rank_stands_beside_its_matrix() {
+        let mut study = study();
+        let values: Vec<f64> = (0..6).map(f64::from).collect();
+        study.runs[0].metrics[2].ranks = vec![rank("W_T − W_0 of w", 2, 3, &values)];
+        let rows = rows(&study);
+        let found: Vec<_> = rows.iter().filter(|row| !row["matrix"].is_empty()).collect();
+        assert_eq!(found.len(), 4);
+        let stable = found.iter().find(|row| row["quantity"] == "stable_rank").unwrap();
+        assert_eq!((&*stable["matrix"], &*stable["epoch"]), ("W_T − W_0 of w", "3"));
+        let want = study.runs[0].metrics[2].ranks[0].stable.0;
+        assert_eq!(stable["value"].parse::<f64>().unwrap(), want);
     }
 
     #[test]

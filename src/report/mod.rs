@@ -21,4 +21,5 @@ pub mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod together;
+pub mod watch;
 mod xml;

@@ -8,6 +8,7 @@ use crate::number::{Number, numbers};
 use crate::stats::{Interval, Summary};
 use crate::study::claims::{StudyClaims, Tested, tested};
 use crate::study::inversion::{Inversion, inversions};
+use crate::study::ranks::{RankStudy, ranks};
 use crate::study::results::{RunResult, StudyResult};
 use crate::train::run_dir::{Divergence, EpochMetrics, Provenance, RunStatus};
 use crate::verdict::seeds::{Pooled, PooledGain};
@@ -30,6 +31,7 @@ pub fn write(study: &StudyResult) -> Result<String> {
         missing: &study.missing,
         methods: content.groups.iter().map(MethodOverSeeds::of).collect(),
         inversion: inversions(study),
+        ranks: ranks(study),
         claims: study.claims.as_ref().map(|claims| Claims::of(claims, study)),
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
@@ -46,6 +48,9 @@ struct Document<'a> {
     /// One a condition; left out where no two methods can be ranked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     inversion: Vec<Inversion>,
+    /// One for each network and dataset; left out where no run recorded any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ranks: Vec<RankStudy>,
     /// Left out where the study makes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Claims<'a>>,

@@ -144,6 +144,7 @@ fn metrics(specimen: &Specimen, name: &str) -> Vec<EpochMetrics> {
             seconds: Number(28.0),
             growth_of_force: None,
             test_top5: None,
+            ranks: Vec::new(),
             samples_per_second: Number(1785.0),
         }
     };
@@ -292,6 +293,7 @@ fn controls(specimen: &Specimen, name: &str) -> Controls {
                     cols: 256,
                     effective: Number(rank + noise(matrix, 0, 2.0)),
                     stable: Number(rank / 4.0),
+                    energy: Number(rank * 0.75),
                     participation: Number(rank / 2.0),
                 })
                 .into(),

@@ -3,7 +3,7 @@
 
 use super::plan::PlannedRun;
 use crate::config::{Auxiliary, BackendName, Base, Config, EpPhases, Method};
-use crate::data::DatasetKind;
+use crate::data::{DatasetKind, TRAIN_IMAGES};
 use crate::learn::{Family, family, layout};
 use crate::model::{Outline, Part, Size, outline};
 use crate::stats::median;
@@ -91,7 +91,10 @@ fn kind(config: &Config) -> String {
 /// Training and test samples.
 fn samples(config: &Config) -> (usize, usize) {
     match config.dataset {
-        DatasetKind::Cifar10 | DatasetKind::Cifar100 => (50_000, 10_000),
+        DatasetKind::Cifar10 | DatasetKind::Cifar100 => match config.train_subset {
+            0 => (TRAIN_IMAGES, 10_000),
+            n => (n, 10_000),
+        },
         DatasetKind::Synthetic | DatasetKind::ToyLq | DatasetKind::Student => {
             (config.train_samples, config.test_samples)
         }

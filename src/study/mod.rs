@@ -13,6 +13,7 @@ mod listing;
 pub mod methods;
 mod plan;
 mod progress;
+pub mod ranks;
 pub mod results;
 mod setting;
 pub mod sweep;
@@ -21,6 +22,7 @@ mod tail;
 pub(crate) mod testing;
 pub mod timeline;
 pub mod utility;
+pub mod watch;
 mod workers;
 
 pub use consistency::{Mixture, Program, other_keys, other_processors};

@@ -121,6 +121,7 @@ fn line(epoch: usize, (accuracy, growth, gradient): (f64, f64, f64)) -> EpochMet
         seconds: Number(1.0),
         growth_of_force: None,
         test_top5: None,
+        ranks: Vec::new(),
         samples_per_second: Number(1.0),
     }
 }

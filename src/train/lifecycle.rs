@@ -155,6 +155,15 @@ impl LockedRun {
         &self.dir
     }
 
+    /// Its directory's name.
+    ///
+    /// # Errors
+    /// If the system does not say where the directory lies.
+    pub fn name(&self) -> Result<String> {
+        let path = crate::files::absolute(self.dir.path())?;
+        Ok(path.file_name().unwrap_or_default().to_string_lossy().into())
+    }
+
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -230,8 +239,8 @@ impl<R: FnOnce(usize, u64) -> Reporter> Task for Training<'_, R> {
             record.provenance.parameters = session.net().num_params();
             dir.write_record(&record)?;
 
-            let reporter = reporter(config.epochs, session.total_steps());
-            let outcome = session.train(&reporter);
+            let mut reporter = reporter(config.epochs, session.total_steps());
+            let outcome = session.train(&mut reporter);
             reporter.end();
             outcome
         });

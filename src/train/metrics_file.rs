@@ -144,6 +144,7 @@ mod tests {
             seconds: Number(1.0),
             growth_of_force: None,
             test_top5: None,
+            ranks: Vec::new(),
             samples_per_second: Number(1.0),
         };
         serde_json::to_string(&metrics).unwrap() + "\n"

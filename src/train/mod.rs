@@ -13,9 +13,11 @@ mod metrics_file;
 mod optimizer;
 mod progress;
 mod quiet;
+mod ranks;
 mod resident;
 pub mod run_dir;
 mod session;
+mod tensorboard;
 pub mod update;
 
 pub use evaluate::{Evaluation, evaluate, evaluate_on};
@@ -24,3 +26,4 @@ pub use optimizer::{Optimizer, learning_rate};
 pub use progress::Reporter;
 pub use quiet::train_quietly;
 pub use session::{Outcome, Session};
+pub use tensorboard::EventFile;

@@ -1,8 +1,10 @@
-//! What a person sees of a training: a bar on a terminal, a line an epoch elsewhere.
+//! What a person sees of a training: a bar on a terminal, a line an epoch elsewhere, curves in TensorBoard.
 
 use super::run_dir::EpochMetrics;
+use super::tensorboard::EventFile;
 use crate::message::tell;
 use crate::words::short;
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -11,6 +13,7 @@ pub struct Reporter {
     bar: ProgressBar,
     lines: bool,
     epochs: usize,
+    board: Option<EventFile>,
 }
 
 impl Reporter {
@@ -23,7 +26,13 @@ impl Reporter {
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { bar, lines: !quiet, epochs }
+        Self { bar, lines: !quiet, epochs, board: None }
+    }
+
+    /// Also writes each epoch to `board`.
+    #[must_use]
+    pub fn with_board(self, board: Option<EventFile>) -> Self {
+        Self { board, ..self }
     }
 
     /// The run stands before step `done` of all its steps, in `epoch`.
@@ -47,6 +56,17 @@ impl Reporter {
     /// Whether someone looks: reading the running loss costs a wait for the device.
     pub fn is_shown(&self) -> bool {
         !self.bar.is_hidden()
+    }
+
+    /// An epoch is done and saved.
+    ///
+    /// # Errors
+    /// If the event file cannot be written.
+    pub fn saved(&mut self, m: &EpochMetrics) -> Result<()> {
+        match &mut self.board {
+            Some(board) => board.append(m),
+            None => Ok(()),
+        }
     }
 
     /// An epoch is done.

@@ -22,8 +22,8 @@ pub fn train_quietly(config: &Config, data: &Dataset, dir: &RunDir) -> Result<()
         type Output = ();
 
         fn run<B: Differentiable>(self, device: B::Device) -> Result<()> {
-            let reporter = Reporter::new(true, false, self.config.epochs, 0);
-            Session::<B>::start(self.config, self.data, self.dir, device)?.train(&reporter)?;
+            let mut reporter = Reporter::new(true, false, self.config.epochs, 0);
+            Session::<B>::start(self.config, self.data, self.dir, device)?.train(&mut reporter)?;
             Ok(())
         }
     }

@@ -4,6 +4,7 @@
 use super::lock::{Holder, Lock};
 use crate::config::Config;
 use crate::data::DataProvenance;
+use crate::diagnostics::rank::MatrixRank;
 use crate::failure::usage;
 use crate::files::{
     LONGEST_TEXT, entries, exists, is_absence, read, sweep, text_if_there, write_atomically,
@@ -130,6 +131,10 @@ pub struct EpochMetrics {
     /// classes or fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_top5: Option<Number>,
+    /// Of credit, reference gradient and block matrices, on the first evaluation batch; in the epochs that
+    /// `rank_every` asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<MatrixRank>,
     /// Training time, without evaluation.
     pub seconds: Number,
     pub samples_per_second: Number,

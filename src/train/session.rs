@@ -7,11 +7,13 @@ use super::frozen_network;
 use super::interrupt;
 use super::optimizer::{Optimizer, learning_rate};
 use super::progress::Reporter;
+use super::ranks;
 use super::run_dir::{Divergence, EpochMetrics, RunDir};
 use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::diagnostics;
+use crate::diagnostics::trajectory::Trajectory;
 use crate::learn::two_phase::growth_of_force;
 use crate::learn::{Lesson, Trainee, Turn};
 use crate::model::{NamedTensors, Net, Target, export, hits};
@@ -43,6 +45,7 @@ pub struct Session<'a, B: Differentiable> {
     trainee: Trainee<B>,
     optimizer: Optimizer<B>,
     progress: Progress,
+    trajectory: Trajectory,
     diverged: Option<Divergence>,
     /// Losses and hits that are still on the device: reading them waits for it.
     pending: Vec<Pending<B>>,
@@ -79,6 +82,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             trainee,
             optimizer: Optimizer::new(config),
             progress: Progress::default(),
+            trajectory: Trajectory::default(),
             diverged: None,
             pending: Vec::new(),
             forces: Vec::new(),
@@ -108,6 +112,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             trainee: checkpoint.trainee(&device)?,
             optimizer,
             progress: checkpoint.progress.clone(),
+            trajectory: checkpoint.trajectory.clone(),
             diverged: dir.read_metrics()?.iter().find_map(EpochMetrics::divergence),
             pending: Vec::new(),
             forces: Vec::new(),
@@ -149,7 +154,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
     ///
     /// # Errors
     /// If an artefact cannot be written, or a parameter that is trained received no gradient.
-    pub fn train(&mut self, reporter: &Reporter) -> Result<Outcome> {
+    pub fn train(&mut self, reporter: &mut Reporter) -> Result<Outcome> {
         if self.progress == Progress::default() {
             self.keep(0)?;
         }
@@ -173,6 +178,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             self.keep(epoch)?;
             self.checkpoint().save(&self.dir.checkpoint())?;
             self.diverged = metrics.divergence();
+            reporter.saved(&metrics)?;
         }
         Ok(Outcome::Finished { diverged: self.diverged.clone() })
     }
@@ -290,6 +296,14 @@ impl<'a, B: Differentiable> Session<'a, B> {
         let reference = diagnostics::reference::reference(&trace, self.config.threshold_reference);
         let cosine = diagnostics::cosine::cosine(&trace);
         let unmeasured = |e: diagnostics::Unmeasured| anyhow!("epoch {epoch}: {e}");
+        let ranks = match ranks::are_wanted(self.config, epoch) {
+            true => {
+                let (of, at) = ((self.config, self.data), (epoch, &mut self.trajectory));
+                ranks::ranks(&self.trainee, of, &self.device, &trace, at)
+                    .with_context(|| format!("epoch {epoch}"))?
+            }
+            false => Vec::new(),
+        };
         Ok(EpochMetrics {
             epoch,
             train_loss: Number(train_loss),
@@ -303,6 +317,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             cosine: cosine.map_err(unmeasured)?.detail.per_layer,
             growth_of_force: self.progress.growth_of_force.map(Number),
             test_top5: test.top5.map(Number),
+            ranks,
             seconds: Number(self.progress.seconds),
             samples_per_second: Number(speed),
         })
@@ -330,6 +345,7 @@ impl<'a, B: Differentiable> Session<'a, B> {
             buffers: pack(&self.trainee.buffers_on_host()),
             learner: pack(&self.trainee.learner.state()),
             slots: pack_slots(self.optimizer.export()),
+            trajectory: self.trajectory.clone(),
             imported: None,
         }
     }

@@ -27,6 +27,7 @@ mod names;
 #[cfg(unix)]
 mod paths;
 mod planted;
+mod ranks;
 mod recorder;
 mod regress;
 mod report;
@@ -42,3 +43,5 @@ mod traces;
 mod twins;
 mod unchanged;
 mod verify;
+#[cfg(unix)]
+mod watch;

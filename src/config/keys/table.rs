@@ -19,7 +19,7 @@ use crate::config::{
     GrapeForm, MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName,
     PredictorOutput, Probe, Schedule,
 };
-use crate::data::{DatasetKind, SyntheticSpec};
+use crate::data::{DatasetKind, SyntheticSpec, TRAIN_IMAGES};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -214,6 +214,17 @@ keys! {
     data_seed: u64 {
         default: SyntheticSpec::default().seed, range: Range::Seed, absent: None,
         role: Data, label: KeyAndValue, time: false, when: c.dataset.is_generated(),
+    }
+    /// Of files: train on so many images, equally many of each class and the first of them (default: 0, for
+    /// all).
+    train_subset: usize {
+        default: 0, range: Range::Index, absent: Some(0),
+        role: Data, label: KeyAndValue, time: true, when: !c.dataset.is_generated(),
+        fits: expect(
+            c.train_subset.is_multiple_of(c.dataset.classes()) && c.train_subset <= TRAIN_IMAGES,
+            c.train_subset,
+            format!("a multiple of the {} classes, at most {TRAIN_IMAGES}", c.dataset.classes()),
+        ),
     }
     /// Made in memory: number of training samples (toy-lq: 51,200, an epoch of 200 steps).
     train_samples: usize {
@@ -590,6 +601,13 @@ keys! {
     probe_batch_size: usize {
         default: 128, range: Range::Count(1 << 20), absent: None,
         role: Protocol, label: Unsaid, time: true, when: true,
+    }
+    /// Every so many epochs, and after the last, the ranks of credit, gradients and weight changes are
+    /// measured; 0 for never. It costs a singular value decomposition a matrix (recommended: 5, where ranks are
+    /// asked for).
+    rank_every: usize {
+        default: 0, range: Range::Index, absent: Some(0),
+        role: Protocol, label: Unsaid, time: false, when: true,
     }
     /// Growth per block above which scale stability fires (published: 50).
     threshold_growth: f64 {

@@ -229,11 +229,12 @@ fn ranks(controls: &Controls) -> Option<String> {
             Some(rank.matrix.clone()),
             Some(format!("{} × {}", rank.rows, rank.cols)),
             Some(fixed(rank.effective.0, 1)),
+            Some(fixed(rank.energy.0, 1)),
             Some(fixed(rank.stable.0, 1)),
             Some(fixed(rank.participation.0, 1)),
         ]
     };
-    let header = ["Ranks", "size", "effective", "stable", "participation"];
+    let header = ["Ranks", "size", "effective", "energy", "stable", "participation"];
     Some(rows(&header, &[0], found.matrices.len(), cells))
 }
 

@@ -6,6 +6,7 @@ mod firings;
 mod inversion;
 mod ladder;
 mod learned_credit;
+mod ranks;
 mod sweep;
 
 pub use claims::claims;
@@ -14,6 +15,7 @@ pub use firings::firings;
 pub use inversion::inversion;
 pub use ladder::ladder;
 pub use learned_credit::learned_credit;
+pub use ranks::ranks;
 pub use sweep::sweep;
 
 use super::panel::Panel;
@@ -35,6 +37,7 @@ pub fn panels(study: &StudyResult) -> Vec<Panel> {
         panels.extend(sweep(&crate::study::sweep::sweep(study)));
     }
     panels.push(ladder(&ladders(study)));
+    panels.extend(crate::study::ranks::ranks(study).iter().flat_map(ranks));
     panels.retain(|panel| !panel.rows.is_empty());
     panels
 }
@@ -47,6 +50,7 @@ pub fn of_claims(study: &StudyResult) -> Panel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostics::rank::rank;
     use crate::report::testing::{bridges, claiming};
     use crate::report::{html, markdown, terminal};
 
@@ -63,17 +67,27 @@ mod tests {
             .replace("&amp;", "&")
     }
 
+    /// An index is set low in HTML, and written with a line under it elsewhere.
     fn without_tags(html: &str) -> String {
+        let html = html.replace("<sub>", "_");
         let parts = html.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
         parts.collect()
     }
 
     #[test]
     fn every_format_draws_the_same_panels() {
-        let study = claiming(bridges());
+        let mut study = claiming(bridges());
+        for (i, line) in study.runs.iter_mut().flat_map(|run| &mut run.metrics).enumerate() {
+            let values: Vec<f64> = (i..i + 6).map(|v| v as f64).collect();
+            line.ranks = vec![rank("a_1", 2, 3, &values), rank("W_T − W_0 of w", 3, 2, &values)];
+        }
         let panels = panels(&study);
         assert!(panels.len() > 6 && panels[0].title == "Claims", "{}", panels.len());
-        for title in ["Learned credit", "Ranking by cosine", "Kendall's τ-b of cosine"] {
+        for title in
+            ["Effective rank over epochs", "Ranks by four", "Effective rank at matched loss"]
+                .into_iter()
+                .chain(["Learned credit", "Ranking by cosine", "Kendall's τ-b of cosine"])
+        {
             assert!(panels.iter().any(|panel| panel.title.starts_with(title)), "{title}");
         }
         let formats = [

@@ -43,6 +43,7 @@ impl From<CheckpointOfFormat1> for Checkpoint {
             buffers: BTreeMap::new(),
             learner: old.feedback,
             slots: old.optimizer.into_iter().map(|(name, m)| (name, slots(m))).collect(),
+            trajectory: Default::default(),
             imported: old.imported,
         }
     }

@@ -15,6 +15,7 @@ pub use tensors::{HostTensor, SlotsOfParameter, pack, pack_slots, unpack, unpack
 use crate::backend::Differentiable;
 use crate::config::Config;
 use crate::data::DataProvenance;
+use crate::diagnostics::trajectory::Trajectory;
 use crate::files::{self, write_atomically};
 use crate::learn::Trainee;
 use crate::learn::two_phase::worse;
@@ -49,6 +50,9 @@ pub struct Checkpoint {
     pub learner: BTreeMap<String, HostTensor>,
     /// What the update rule keeps, by parameter.
     pub slots: BTreeMap<String, SlotsOfParameter>,
+    /// Of the weight gradients so far, where `rank_every` asks for ranks.
+    #[serde(default, skip_serializing_if = "Trajectory::is_empty")]
+    pub trajectory: Trajectory,
     /// Set where another program trained the network. Then there is no optimiser state to go on from,
     /// and `config` is what its owner says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +216,7 @@ impl Checkpoint {
         );
         let epoch = progress.epoch;
         ensure!(epoch <= config.epochs, "epoch {epoch} of {} epochs", config.epochs);
+        ensure!(self.trajectory.is_of(epoch), "the trajectory of the gradients");
         for (name, slots) in &self.slots {
             let of = self.network.get(name).or_else(|| self.learner.get(name));
             // One of a parameter that is not there goes unused, and the parameter is missed later.

@@ -75,17 +75,18 @@ pub fn rank(content: &Content) -> Panel {
                 matrix.matrix.clone().into(),
                 format!("{} × {}", matrix.rows, matrix.cols).into(),
                 pooled(alike().map(|m| m.effective.0).collect()),
+                pooled(alike().map(|m| m.energy.0).collect()),
                 pooled(alike().map(|m| m.stable.0).collect()),
                 pooled(alike().map(|m| m.participation.0).collect()),
             ]);
         }
     }
-    let note = "Effective rank exp(−Σ p ln p) with p = σ/Σσ; stable rank ‖A‖²_F/‖A‖²_2; \
+    let note = "Effective rank exp(−Σ p ln p) with p = σ/Σσ, and of the energy with p = σ²/Σσ²; stable rank ‖A‖²_F/‖A‖²_2; \
                 participation ratio (Σσ²)²/Σσ⁴. Mean ± sample standard deviation over seeds.";
     Panel {
         title: "Ranks".into(),
         note: with_missing(content, note.into(), of),
-        columns: ["Method", "Matrix", "Shape", "Effective", "Stable", "Participation"]
+        columns: ["Method", "Matrix", "Shape", "Effective", "Energy", "Stable", "Participation"]
             .map(Into::into)
             .into(),
         rows,
