@@ -58,6 +58,18 @@ macro_rules! networks {
             Lq = "lq" in lq,
             /// Small convolutional network (protocol §3.2).
             SmallCnn = "small-cnn" in stack,
+            /// AlexNet for CIFAR (Krizhevsky et al. 2012).
+            AlexNet = "alexnet" in stack,
+            /// VGG-16 for CIFAR (Simonyan & Zisserman 2015).
+            Vgg16 = "vgg-16" in stack,
+            /// Residual network of three blocks (protocol §3.3).
+            SmallResNet = "small-resnet" in resnet,
+            /// Residual network of 20 layers for CIFAR (He et al. 2016).
+            ResNet20 = "resnet-20" in resnet,
+            /// Of 56 layers.
+            ResNet56 = "resnet-56" in resnet,
+            /// Of 18 layers: the one for ImageNet, with a stem for CIFAR (He et al. 2016).
+            ResNet18 = "resnet-18" in resnet,
         }
     };
 }

@@ -55,8 +55,10 @@ mod tests {
         let width = entry(key("width").expect("a key"));
         let wanted = "width\n    Width d of the hidden states (published: 256, vit-mini and student 128, lq 64); of a \
                       convolutional network the channels of its first feature map, to which all others are in \
-                      proportion (small-cnn: 32).\n    \
-                      default  256 (resmlp, mlp), 128 (vit-mini, student), 64 (lq), 32 (small-cnn)\n    \
+                      proportion (small-cnn and small-resnet: 32; alexnet, vgg-16 and resnet-18: 64; \
+                      resnet-20 and resnet-56: 16).\n    \
+                      default  256 (resmlp, mlp), 128 (vit-mini, student), 64 (lq, alexnet, vgg-16, \
+                      resnet-18), 32 (small-cnn, small-resnet), 16 (resnet-20, resnet-56)\n    \
                       values   a whole number from 1 to 65536\n";
         assert_eq!(width, wanted);
         let augment = entry(key("augment").expect("a key"));

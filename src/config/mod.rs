@@ -14,7 +14,7 @@ pub use words::{
     Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
     EpCredit, EpPhases, FeedbackDistribution, FeedbackForm, FeedbackSharing, GradientMatching,
     GrapeForm, MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName,
-    PredictorOutput, Probe, Schedule,
+    PredictorOutput, Probe, Schedule, Shortcut,
 };
 
 use crate::data::{self, Dataset, TeacherShape};

@@ -102,6 +102,35 @@ macro_rules! architectures {
 }
 networks!(architectures);
 
+impl Arch {
+    /// Whether hidden states are feature maps, which convolutions read.
+    pub fn is_convolutional(self) -> bool {
+        self.is_stack() || self.is_residual_convolutional()
+    }
+
+    /// Whether the network is a stack of convolutions and affine maps that nothing passes.
+    pub fn is_stack(self) -> bool {
+        matches!(self, Self::SmallCnn | Self::AlexNet | Self::Vgg16)
+    }
+
+    /// Whether its blocks are pairs of convolutions with a shortcut.
+    pub fn is_residual_convolutional(self) -> bool {
+        matches!(self, Self::SmallResNet | Self::ResNet18 | Self::ResNet20 | Self::ResNet56)
+    }
+}
+
+words! {
+    /// How a residual network of feature maps gets past a block that halves the sides and doubles the features.
+    #[derive(Default)]
+    Shortcut {
+        /// Every second position, with zeros for the features that are new (He et al. 2016, option A).
+        Pad = "pad",
+        /// A convolution of 1 × 1 with its norm (option B).
+        #[default]
+        Projection = "projection",
+    }
+}
+
 words! {
     /// What follows a map of a plain network.
     #[derive(Default)]

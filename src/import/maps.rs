@@ -1,7 +1,6 @@
 //! Tensors of networks of feature maps: here positions come first and channels last, in PyTorch channels first.
 
 use super::stored::Stored;
-use crate::config::Arch;
 use crate::learn::FEEDBACK;
 use crate::model::Outline;
 
@@ -24,12 +23,12 @@ impl OfMap {
     pub(super) fn of_weight(outline: &Outline, name: &str, rows: usize) -> Option<Self> {
         let map = name.strip_suffix(".weight")?;
         let below = below(outline, map)?;
-        if map.ends_with(".conv") {
-            let [_, _, channels] = below;
+        let [height, width, channels] = below;
+        if map.rsplit('.').next().is_some_and(|last| last.starts_with("conv")) {
             return Some(Self::Kernel { channels, side: (rows / channels).isqrt() });
         }
-        let [height, width, _] = below;
-        Some(Self::Linear { sides: [height, width] })
+        // One that sees the mean over positions is as any other.
+        (rows == height * width * channels).then_some(Self::Linear { sides: [height, width] })
     }
 
     /// Of the feedback matrix `name`, here [rows, _]. A tiled one is a kernel already, and stays.
@@ -70,28 +69,9 @@ fn below(outline: &Outline, map: &str) -> Option<[usize; 3]> {
     let mut words = map.split('.');
     match (words.next()?, words.next()?.parse::<usize>()) {
         ("embed", _) => Some([0, 0, CHANNELS]),
+        // The second convolution of a block sees as many features as the block makes.
+        ("blocks", Ok(l)) if map.ends_with(".conv2") => outline.feature_maps.get(l + 1).copied(),
         ("blocks", Ok(l)) => outline.feature_maps.get(l).copied(),
         _ => Some(*last),
     }
-}
-
-/// The name that PyTorch programs usually give to the tensor that is called `name` in a module of this
-/// structure.
-pub(super) fn usual_name(arch: Arch, name: &str) -> Option<String> {
-    const SMALL_CNN: [(&str, &str); 8] = [
-        ("embed.conv", "conv1"),
-        ("embed.norm", "bn1"),
-        ("blocks.0.conv", "conv2"),
-        ("blocks.0.norm", "bn2"),
-        ("blocks.1.conv", "conv3"),
-        ("blocks.1.norm", "bn3"),
-        ("blocks.2.linear", "fc1"),
-        ("readout.head", "fc2"),
-    ];
-    if arch != Arch::SmallCnn {
-        return None;
-    }
-    let (above, last) = name.rsplit_once('.')?;
-    let (_, usual) = SMALL_CNN.iter().find(|(own, _)| *own == above)?;
-    Some(format!("{usual}.{last}"))
 }

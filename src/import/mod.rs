@@ -11,6 +11,7 @@ mod pickle;
 mod safetensors;
 mod stored;
 mod torch;
+mod usual;
 
 pub use names::{Names, TABLE};
 
@@ -158,8 +159,8 @@ struct Wanted {
     kernel: Option<[usize; 4]>,
     /// How PyTorch orders it, where it belongs to a feature map.
     map: Option<OfMap>,
-    /// The name that it usually has besides.
-    usual: Option<String>,
+    /// Those that it usually has besides.
+    usual: Vec<String>,
 }
 
 /// Every parameter and feedback matrix of a configuration.
@@ -189,7 +190,7 @@ impl Task for Layout<'_> {
                 shape = map.map_or(shape, |map| map.shape([rows, columns]));
             }
             Wanted {
-                usual: maps::usual_name(config.arch, &pytorch),
+                usual: usual::names(config, &pytorch),
                 pytorch,
                 kernel: (name == "embed.patch.weight").then_some(kernel),
                 map,
@@ -206,7 +207,7 @@ impl Task for Layout<'_> {
             shape: shape.to_vec(),
             transposed: false,
             kernel: None,
-            usual: None,
+            usual: Vec::new(),
         });
         let buffers = outline.buffers.iter().map(|buffer| Wanted {
             pytorch: buffer.name.clone(),
@@ -215,7 +216,7 @@ impl Task for Layout<'_> {
             transposed: false,
             kernel: None,
             map: None,
-            usual: maps::usual_name(config.arch, &buffer.name),
+            usual: usual::names(config, &buffer.name),
         });
         Ok(parameters.chain(feedback).chain(buffers).collect())
     }
@@ -259,9 +260,12 @@ fn fill(
     let mut converted = BTreeMap::<&str, usize>::new();
     for want in wanted {
         let mut in_file = names.in_file(&want.pytorch);
-        if let Some(usual) = want.usual.as_deref().map(|usual| names.in_file(usual))
-            && !rest.contains_key(&in_file)
-            && rest.contains_key(&usual)
+        if !rest.contains_key(&in_file)
+            && let Some(usual) = want
+                .usual
+                .iter()
+                .map(|usual| names.in_file(usual))
+                .find(|usual| rest.contains_key(usual))
         {
             in_file = usual;
         }

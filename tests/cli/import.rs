@@ -490,3 +490,52 @@ fn a_network_of_feature_maps_comes_back_with_its_running_statistics() {
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     assert!(refused.stderr.contains("blocks.0.norm.running_var is missing"), "{}", refused.stderr);
 }
+
+/// torchvision's names of a ResNet, a projection's among them: what the file holds is what stands in the checkpoint.
+#[test]
+fn a_residual_network_of_feature_maps_comes_by_torchvisions_names() {
+    let place = Place::new();
+    place.write(
+        "net.toml",
+        "method = 'bp'\narch = 'small-resnet'\nepochs = 1\nwidth = 2\nbatch_size = 32\ntrain_samples = 64\n\
+         test_samples = 32\nprobe_batch_size = 16\nprobe_batches = 1\n",
+    );
+    place.done("train --config net.toml --out run");
+    let trained = checkpoint(&place, "run/checkpoint.mpk");
+    let mut all = tensors(&trained);
+    all.extend(unpack(&trained.buffers).expect("running statistics"));
+    let exported = all.iter().map(|(name, data)| {
+        let values: Vec<f32> = data.iter::<f32>().collect();
+        let name = name
+            .replace("embed.conv", "conv1")
+            .replace("embed.norm", "bn1")
+            .replace("shortcut.conv", "downsample.0")
+            .replace("shortcut.norm", "downsample.1")
+            .replace("norm", "bn")
+            .replace("readout.head", "fc")
+            .replace("gamma", "weight")
+            .replace("beta", "bias");
+        let stage = |l: usize| (format!("blocks.{l}."), format!("layer{}.0.", l + 1));
+        let name = (0..3).map(stage).fold(name, |name, (own, usual)| name.replace(&own, &usual));
+        match data.shape[..] {
+            [rows, columns] if !name.starts_with("fc") => {
+                let side = if name.contains("downsample") { 1 } else { 3 };
+                let channels = rows / (side * side);
+                let shape = vec![columns, channels, side, side];
+                (name, shape, channels_first(&values, side * side, channels))
+            }
+            [rows, columns] => (name, vec![columns, rows], channels_first(&values, 1, rows)),
+            _ => (name, vec![values.len()], values),
+        }
+    });
+    let exported: Vec<(String, Vec<usize>, Vec<f32>)> = exported.collect();
+    assert!(exported.iter().any(|(name, ..)| name == "layer2.0.downsample.1.running_var"));
+    save(&place.path("model.safetensors"), &exported);
+    imported(&place, Path::new("model.safetensors"), "back/checkpoint.mpk");
+    let back = checkpoint(&place, "back/checkpoint.mpk");
+    same_tensors(&trained, &back);
+    let buffers = |of: &Checkpoint| unpack(&of.buffers).expect("running statistics");
+    for (name, data) in buffers(&trained) {
+        assert!(data.as_bytes() == buffers(&back)[&name].as_bytes(), "{name}");
+    }
+}

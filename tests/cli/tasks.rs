@@ -183,12 +183,12 @@ fn batch_norm_resumes_to_the_same_bits_and_no_diagnosis_changes_a_checkpoint() {
 #[test]
 fn feature_maps_resume_to_the_same_bits_and_no_diagnosis_changes_a_checkpoint() {
     let place = Place::new();
-    for form in ["full", "tiled"] {
+    for (arch, form) in [("small-cnn", "full"), ("small-cnn", "tiled"), ("small-resnet", "tiled")] {
         let train = format!(
-            "train --config small.toml --arch small-cnn --set width=1 --set depth=3 --method dfa --set \
+            "train --config small.toml --arch {arch} --set width=1 --set depth=3 --method dfa --set \
              feedback_form={form} --set train_samples=320 --set epochs=6 --no-progress"
         );
-        let [whole, cut] = ["whole", "cut"].map(|run| format!("{form}-{run}"));
+        let [whole, cut] = ["whole", "cut"].map(|run| format!("{arch}-{form}-{run}"));
         place.done(&format!("{train} --out {whole}"));
         let outcome = place.stop_after_an_epoch(&cut, "-INT", &format!("{train} --out {cut}"));
         assert_eq!(outcome.code, 130, "{}", outcome.stderr);
@@ -197,7 +197,7 @@ fn feature_maps_resume_to_the_same_bits_and_no_diagnosis_changes_a_checkpoint() 
             std::fs::read(place.path(&format!("{run}/checkpoint.mpk"))).expect("a checkpoint")
         };
         let before = bytes(&whole);
-        assert!(before == bytes(&cut), "{form}: the checkpoints differ");
+        assert!(before == bytes(&cut), "{arch}, {form}: the checkpoints differ");
         place.done(&format!("diagnose {whole}/checkpoint.mpk"));
         assert!(before == bytes(&whole));
         let verdict = place.json(&format!("{whole}/verdict.json"));

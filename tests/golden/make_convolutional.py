@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden numbers from PyTorch for small convolutional networks.
+"""Golden numbers from PyTorch for convolutional networks.
 
 Usage:  python tests/golden/make_convolutional.py            writes convolutional.json beside this file
         python tests/golden/make_convolutional.py --check    compares convolutional.json with a fresh run
@@ -12,6 +12,7 @@ flattened. No norm stands before the head.
 
   hidden, gradient, logits   in evaluation, running mean 0 and variance 1
   step.bp, step.dfa          in training: the gradient of every parameter, and each after one step of AdamW
+  step.muon                  bp's, after one step of Muon on the blocks' matrices, [out, in k k], and AdamW on the rest
   buffers                    running statistics after that batch
 
 DFA: B_l [d_l, C] is tensor 1000 + l over sqrt(C); a_l = e B_l^T, a~ = a/(RMS(a) + 1e-6) over all of a sample's features;
@@ -104,6 +105,114 @@ class SmallCnn(Params):
         return rows(h) @ self.w["readout.head.weight"] + self.w["readout.head.bias"]
 
 
+class Stack(Params):
+    """Maps of (features, kernel, stride, padding, pool), each conv, norm, ReLU, max pool; an affine map reads the last."""
+
+    def __init__(self, layers, normed):
+        super().__init__()
+        self.layers, self.normed, self.blocks = layers, normed, len(layers) - 1
+        channels, side = 3, 32
+        for k, (features, kernel, stride, padding, pool) in enumerate(layers):
+            self.conv(f"{SmallCnn.part(k)}.conv", channels, features, kernel)
+            if normed:
+                self.norm(f"{SmallCnn.part(k)}.norm", features)
+            channels, side = features, ((side + 2 * padding - kernel) // stride + 1) // pool
+        self.add("readout.head.weight", [side * side * channels, C])
+        self.add("readout.head.bias", [C])
+
+    def layer(self, k, h, training):
+        _, kernel, stride, padding, pool = self.layers[k]
+        z = self.run_conv(f"{SmallCnn.part(k)}.conv", h, kernel, stride, padding)
+        z = F.relu(self.run_norm(f"{SmallCnn.part(k)}.norm", z, training) if self.normed else z)
+        return F.max_pool2d(z, pool) if pool > 1 else z
+
+    def readout(self, h):
+        return rows(h) @ self.w["readout.head.weight"] + self.w["readout.head.bias"]
+
+
+class ResNet(Params):
+    """Stages of (features, blocks); each but the first halves the sides in its first block."""
+
+    def __init__(self, w, stages, shortcut, normed=True):
+        super().__init__()
+        self.normed, self.shortcut, self.plan = normed, shortcut, []
+        self.unit("embed.conv", "embed.norm", 3, w)
+        given = w
+        for s, blocks in enumerate(stages):
+            for k in range(blocks):
+                stride, made = (2 if s and not k else 1), w << s
+                at = f"blocks.{len(self.plan)}"
+                self.unit(f"{at}.conv1", f"{at}.norm1", given, made)
+                self.unit(f"{at}.conv2", f"{at}.norm2", made, made)
+                if (stride > 1 or given != made) and shortcut == "projection":
+                    self.unit(f"{at}.shortcut.conv", f"{at}.shortcut.norm", given, made, 1)
+                self.plan.append((given, made, stride))
+                given = made
+        self.blocks = len(self.plan)
+        self.add("readout.head.weight", [given, C])
+        self.add("readout.head.bias", [C])
+
+    def unit(self, conv, norm, i, o, k=3):
+        self.conv(conv, i, o, k, bias=not self.normed)
+        if self.normed:
+            self.norm(norm, o)
+
+    def run(self, conv, norm, x, training, k=3, stride=1):
+        z = self.run_conv(conv, x, k, stride, k // 2)
+        return self.run_norm(norm, z, training) if self.normed else z
+
+    def layer(self, k, h, training):
+        if not k:
+            return F.relu(self.run("embed.conv", "embed.norm", h, training))
+        at, (given, made, stride) = f"blocks.{k - 1}", self.plan[k - 1]
+        z = F.relu(self.run(f"{at}.conv1", f"{at}.norm1", h, training, 3, stride))
+        z = self.run(f"{at}.conv2", f"{at}.norm2", z, training)
+        if stride == 1 and given == made:
+            past = h
+        elif self.shortcut == "projection":
+            past = self.run(f"{at}.shortcut.conv", f"{at}.shortcut.norm", h, training, 1, stride)
+        else:
+            before = (made - given) // 2
+            past = F.pad(h[:, :, ::stride, ::stride], (0, 0, 0, 0, before, made - given - before))
+        return F.relu(past + z)
+
+    def readout(self, h):
+        return h.mean((2, 3)) @ self.w["readout.head.weight"] + self.w["readout.head.bias"]
+
+
+def alexnet(w):
+    maps = [(3 * w, 5, 1, 2, 2), (6 * w, 3, 1, 1, 1), (4 * w, 3, 1, 1, 1), (4 * w, 3, 1, 1, 2)]
+    return [(w, 11, 4, 5, 2), *maps]
+
+
+def vgg_16(w):
+    stages = [(w, 2), (2 * w, 2), (4 * w, 3), (8 * w, 3), (8 * w, 3)]
+    return [(f, 3, 1, 1, 2 if k == n - 1 else 1) for f, n in stages for k in range(n)]
+
+
+def muon(net, losses):
+    """Keller Jordan's, on W^T [out, in k k] of the blocks; learning rate .02, momentum .95, decay as AdamW's."""
+    rest = [w for name, w in net.w.items() if not (name.startswith("blocks.") and w.dim() == 2)]
+    optimizer = torch.optim.AdamW(rest, **ADAMW)
+    sum(losses).backward()
+    optimizer.step()
+    with torch.no_grad():
+        for name, w in net.w.items():
+            if name.startswith("blocks.") and w.dim() == 2:
+                g = w.grad.T
+                buffer = torch.zeros_like(g).lerp_(g, 1 - 0.95)
+                update = g.lerp(buffer, 0.95)
+                x = update / (update.norm() + 1e-7)
+                x = x.T if g.shape[0] > g.shape[1] else x
+                for _ in range(5):
+                    a = x @ x.T
+                    x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+                x = x.T if g.shape[0] > g.shape[1] else x
+                w.mul_(1 - 0.02 * ADAMW["weight_decay"])
+                w.sub_(0.02 * max(1, g.shape[0] / g.shape[1]) ** 0.5 * x.T)
+    return {"after": {name: summary(w.detach(), 2) for name, w in net.w.items()}}
+
+
 def forward(net, x, training, cut):
     """Layers' outputs h_0 .. h_L, and the logits; cut below every layer and the readout."""
     held = (lambda h: h.detach()) if cut else (lambda h: h)
@@ -140,6 +249,9 @@ def case(make):
     out["buffers"] = {name: summary(b, 4) for name, b in net.buffers.items()}
     out["step"]["bp"] = step(net, [F.cross_entropy(logits, y)])
     net = make()
+    _, logits = forward(net, x, True, False)
+    out["step"]["muon"] = muon(net, [F.cross_entropy(logits, y)])
+    net = make()
     hidden, logits = forward(net, x, True, True)
     e = (logits.softmax(1) - F.one_hot(y, C)).detach()
     losses = [F.cross_entropy(logits, y)]
@@ -157,6 +269,12 @@ def main():
         "torch": torch.__version__.split("+")[0],
         "small-cnn": case(lambda: SmallCnn(4, False)),
         "small-cnn, batch": case(lambda: SmallCnn(4, True)),
+        "alexnet": case(lambda: Stack(alexnet(2), False)),
+        "vgg-16, batch": case(lambda: Stack(vgg_16(1), True)),
+        "small-resnet, batch": case(lambda: ResNet(4, [1] * 3, "projection")),
+        "small-resnet, pad": case(lambda: ResNet(3, [1] * 3, "pad", False)),
+        "resnet-18, batch": case(lambda: ResNet(2, [2] * 4, "projection")),
+        "resnet-20, batch": case(lambda: ResNet(3, [3] * 3, "pad")),
     }
     text = write(out) + "\n"
     if "--check" in sys.argv:

@@ -52,3 +52,9 @@ pub fn relative(a: &[f64], b: &[f64]) -> f64 {
         scale => difference / scale,
     }
 }
+
+/// The networks, one of each kind: the others are in code the same, and only larger.
+pub fn kinds_of_networks() -> impl Iterator<Item = Arch> {
+    let larger = [Arch::AlexNet, Arch::Vgg16, Arch::ResNet18, Arch::ResNet20, Arch::ResNet56];
+    Arch::ALL.iter().copied().filter(move |arch| !larger.contains(arch))
+}

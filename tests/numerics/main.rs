@@ -12,6 +12,7 @@ mod layer_norm;
 mod lillicrap;
 mod maps;
 mod networks;
+mod resnets;
 mod rules;
 mod small_cnn;
 mod tasks;

@@ -6,7 +6,7 @@ use crate::golden::{compare, compare_after, formula_parameters};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Int, Tensor, TensorData};
 use fa_audit::backend::{Window, differentiating};
-use fa_audit::config::{ActivityNorm, Arch, Config, FeedbackForm, Method};
+use fa_audit::config::{ActivityNorm, Arch, Config, FeedbackForm, Method, OptimizerName};
 use fa_audit::learn::{Entry, Learner, Settings, Trainee, Turn, dfa, forward_and_back, layout};
 use fa_audit::model::{
     Buffers, Net, Network, Pass, assign, export, gradients, initial_buffers, outline,
@@ -61,23 +61,25 @@ fn the_small_cnn_is_as_large_as_published() {
     assert_eq!(widths, [32 * 32 * 32, 64 * 16 * 16, 128 * 8 * 8, 256]);
 }
 
-fn is_pytorchs(name: &str, activity_norm: ActivityNorm) {
+/// The golden numbers `name` are those of `config`, which backpropagation trains.
+pub fn is_pytorchs(name: &str, config: &Config) {
     let text = include_str!("../golden/convolutional.json");
     let all: Value = serde_json::from_str(text).expect("convolutional.json");
     let golden = &all[name];
-    let config = small(Method::Bp, activity_norm);
-    let (net, (inputs, labels)) = (of_formula(&config), images());
-    let pass = Pass::eval(&fa_audit::learn::lift(&buffers(&config)));
+    let (net, (inputs, labels)) = (of_formula(config), images());
+    let pass = Pass::eval(&fa_audit::learn::lift(&buffers(config)));
     let reference = forward_and_back(&net, pass, config.objective, inputs.clone(), labels.clone());
-    assert_eq!(reference.hidden.len(), 4);
+    assert_eq!(reference.hidden.len(), config.depth + 1);
     for (l, (h, g)) in reference.hidden.into_iter().zip(reference.gradient).enumerate() {
         compare(&format!("h_{l}"), &host(h), &golden["hidden"][l]);
         compare(&format!("g_{l}"), &host(g), &golden["gradient"][l]);
     }
     compare("logits", &host(reference.outputs), &golden["logits"]);
 
-    for method in [Method::Bp, Method::Dfa] {
-        let config = small(method, activity_norm);
+    let muon = Config { optimizer: OptimizerName::Muon, ..config.clone() };
+    for (method, step) in [(Method::Bp, "bp"), (Method::Dfa, "dfa"), (Method::Bp, "muon")] {
+        let config =
+            Config { method, ..if step == "muon" { muon.clone() } else { config.clone() } };
         let (inputs, labels) = images();
         let lesson = learner(&config).learn(&net, &buffers(&config), inputs, labels, TURN);
         for (name, values) in lesson.buffers {
@@ -87,30 +89,32 @@ fn is_pytorchs(name: &str, activity_norm: ActivityNorm) {
         let moved = Optimizer::new(&config).step(net.clone(), lesson.network, config.learning_rate);
         let moved = export(&moved);
         assert_eq!(found.len(), moved.len(), "{method}: every parameter has a gradient");
-        let step = &golden["step"][method.word()];
+        let golden = &golden["step"][step];
         for (parameter, gradient) in found {
-            let what = format!("{method}, {parameter}");
+            let what = format!("{name}, {step}, {parameter}");
             let gradient = host(gradient);
             // Behind BatchNorm a shift changes nothing: its gradient is rounding.
-            if activity_norm == ActivityNorm::Batch && parameter.ends_with("conv.bias") {
+            if config.activity_norm == ActivityNorm::Batch && parameter.ends_with("conv.bias") {
                 assert!(gradient.iter().all(|g| g.abs() < 1e-12), "{what}: {gradient:?}");
                 continue;
             }
-            compare(&format!("gradient of {what}"), &gradient, &step["gradient"][&parameter]);
+            if step != "muon" {
+                compare(&format!("gradient of {what}"), &gradient, &golden["gradient"][&parameter]);
+            }
             let after: Vec<f64> = moved[&parameter].iter::<f64>().collect();
-            compare_after(&what, &after, &step["after"][&parameter]);
+            compare_after(&what, &after, &golden["after"][&parameter]);
         }
     }
 }
 
 #[test]
 fn the_small_cnn_without_a_norm_its_gradients_and_a_step_are_pytorchs() {
-    is_pytorchs("small-cnn", ActivityNorm::None);
+    is_pytorchs("small-cnn", &small(Method::Bp, ActivityNorm::None));
 }
 
 #[test]
 fn the_small_cnn_with_batch_norm_its_gradients_and_a_step_are_pytorchs() {
-    is_pytorchs("small-cnn, batch", ActivityNorm::Batch);
+    is_pytorchs("small-cnn, batch", &small(Method::Bp, ActivityNorm::Batch));
 }
 
 /// The derivative of the loss along the gradient, against a central difference, batch statistics included.

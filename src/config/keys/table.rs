@@ -17,7 +17,7 @@ use crate::config::{
     Activation, ActivityNorm, Arch, Auxiliary, BackendName, Base, Code, CreditTokens, EmbedSignal,
     EpCredit, EpPhases, FeedbackDistribution, FeedbackForm, FeedbackSharing, GradientMatching,
     GrapeForm, MatmulPrecision, Measure, Method, Normalise, Objective, OptimizerName,
-    PredictorOutput, Probe, Schedule,
+    PredictorOutput, Probe, Schedule, Shortcut,
 };
 use crate::data::{DatasetKind, SyntheticSpec, TRAIN_IMAGES};
 use Label::{Elsewhere, Key as KeyAndValue, Unsaid, Words};
@@ -63,27 +63,29 @@ keys! {
         default: arch, range: Range::Words(|| Arch::WORDS.to_vec()), absent: None,
         role: Shape, label: Elsewhere, time: true, when: true,
         fits: expect(
-            c.dataset.has_images() || !(c.arch == Arch::VitMini || is_convolutional(c.arch)),
+            c.dataset.has_images() || !(c.arch == Arch::VitMini || c.arch.is_convolutional()),
             c.arch,
             format!("another network for {}: its samples are no images", c.dataset),
         ),
     }
     /// Width d of the hidden states (published: 256, vit-mini and student 128, lq 64); of a convolutional
-    /// network the channels of its first feature map, to which all others are in proportion (small-cnn: 32).
+    /// network the channels of its first feature map, to which all others are in proportion (small-cnn and
+    /// small-resnet: 32; alexnet, vgg-16 and resnet-18: 64; resnet-20 and resnet-56: 16).
     width: usize {
         default: width(arch),
         range: Range::Count(1 << 16), absent: None,
         role: Shape, label: Words(|c, usual| said(c.width != usual.width, "d=", c.width)),
         time: true, when: true,
     }
-    /// Number of blocks L (published: 4; lq 12; small-cnn 3, which are all of it: with fewer the readout
-    /// follows the last of them).
+    /// Number of blocks L (published: 4; lq 12; of a convolutional network all of it: small-cnn and small-resnet
+    /// 3, alexnet 4, vgg-16 12, resnet-18 8, resnet-20 9, resnet-56 27; with fewer the readout follows the last
+    /// of them).
     depth: usize {
         default: depth(arch), range: Range::Count(1 << 10), absent: None,
         role: Shape, label: Words(|c, usual| said(c.depth != usual.depth, "L=", c.depth)),
         time: true, when: c.blocks() > 0,
         fits: expect(
-            c.blocks() == 0 || !is_convolutional(c.arch) || c.depth <= depth(c.arch),
+            c.blocks() == 0 || !c.arch.is_convolutional() || c.depth <= depth(c.arch),
             c.depth,
             format!("at most {}, all blocks of {}", depth(c.arch), c.arch),
         ),
@@ -107,38 +109,46 @@ keys! {
         label: Words(|c, usual| with_or_without(c.terminal_norm, usual.terminal_norm, "LN")),
         time: false, when: true,
     }
-    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true; mlp and small-cnn: false).
+    /// h_{l+1} = h_l + f_l(h_l); without it h_{l+1} = f_l(h_l) (published: true; mlp and
+    /// convolutional networks, whose shortcuts are part of f_l: false).
     residual_add: bool {
         default: !is_plain(arch), range: Range::Flag, absent: None,
         role: Shape,
         label: Words(|c, usual| with_or_without(c.residual_add, usual.residual_add, "skip")),
         time: false, when: c.blocks() > 0,
         fits: expect(
-            !(c.residual_add && c.blocks() > 0 && is_stack(c.arch)),
+            !(c.residual_add && c.blocks() > 0 && c.arch.is_convolutional()),
             c.residual_add,
             format!("false: the hidden states of {} are of different spaces", c.arch),
         ),
     }
-    /// mlp, small-cnn: what follows each map (recommended: relu).
+    /// mlp, convolutional networks: what follows each map (recommended: relu).
     activation: Activation {
         default: Activation::Relu, range: Range::Words(|| Activation::WORDS.to_vec()),
         absent: Some(Activation::Relu),
         role: Shape, label: KeyAndValue, time: true, when: has_activation(c.arch),
     }
-    /// mlp, small-cnn: what normalises the hidden activity, between map and activation (recommended: none;
-    /// small-cnn: batch). Of feature maps each channel over samples and positions (batch), or each position
+    /// mlp, convolutional networks: what normalises the hidden activity, between map and activation (recommended:
+    /// none; convolutional networks but alexnet: batch). Of feature maps each channel over samples and positions (batch), or each position
     /// over its channels.
     activity_norm: ActivityNorm {
-        default: if is_convolutional(arch) { ActivityNorm::Batch } else { ActivityNorm::None }, range: Range::Words(|| ActivityNorm::WORDS.to_vec()),
+        default: if arch.is_convolutional() && arch != Arch::AlexNet { ActivityNorm::Batch } else { ActivityNorm::None }, range: Range::Words(|| ActivityNorm::WORDS.to_vec()),
         absent: Some(ActivityNorm::None),
         role: Shape, label: KeyAndValue, time: true, when: has_activation(c.arch),
     }
-    /// mlp, small-cnn: whether a scale and a shift behind `activity_norm = batch` are trained (PyTorch's default:
+    /// mlp, convolutional networks: whether a scale and a shift behind `activity_norm = batch` are trained (PyTorch's default:
     /// true).
     norm_affine: bool {
         default: true, range: Range::Flag, absent: Some(true),
         role: Shape, label: KeyAndValue, time: false,
         when: has_activation(c.arch) && c.activity_norm == ActivityNorm::Batch,
+    }
+    /// Residual networks of feature maps: how a block that halves the sides and doubles the features is passed
+    /// (published: resnet-20 and resnet-56 pad; recommended: else projection).
+    shortcut: Shortcut {
+        default: if matches!(arch, Arch::ResNet20 | Arch::ResNet56) { Shortcut::Pad } else { Shortcut::Projection },
+        range: Range::Words(|| Shortcut::WORDS.to_vec()), absent: Some(Shortcut::Projection),
+        role: Shape, label: KeyAndValue, time: true, when: c.arch.is_residual_convolutional(),
     }
     /// The first so many blocks stay at initialisation: the depth ladder trains the last
     /// `depth - frozen_blocks` (default: 0).
@@ -281,7 +291,7 @@ keys! {
         default: FeedbackForm::Full, range: Range::Words(|| FeedbackForm::WORDS.to_vec()),
         absent: Some(FeedbackForm::Full),
         role: Rule, label: KeyAndValue, time: false,
-        when: is_convolutional(c.arch) && has_feedback(c) && c.rule().is_local(),
+        when: c.arch.is_convolutional() && has_feedback(c) && c.rule().is_local(),
     }
     /// One feedback matrix a layer, or one for all (published: layer).
     feedback_sharing: FeedbackSharing {
@@ -633,7 +643,7 @@ keys! {
     /// Test images of the controls that run the network again (published for ρ: 1024; vit-mini,
     /// whose blocks see 65 tokens an image, and convolutional networks: 128).
     control_samples: usize {
-        default: if arch == Arch::VitMini || is_convolutional(arch) { 128 } else { 1024 },
+        default: if arch == Arch::VitMini || arch.is_convolutional() { 128 } else { 1024 },
         range: Range::Count(1 << 20), absent: None,
         role: Protocol, label: Unsaid, time: false, when: true,
     }
@@ -721,29 +731,23 @@ fn trained_blocks(c: &Config) -> usize {
 /// Whether a network's blocks may be of two maps, one behind the other.
 fn has_two_maps(c: &Config) -> bool {
     !matches!(c.arch, Arch::VitMini | Arch::Mlp | Arch::Student | Arch::Lq)
-        && !is_convolutional(c.arch)
+        && !c.arch.is_convolutional()
 }
 
 /// Whether a network may have tokens.
 fn may_have_tokens(c: &Config) -> bool {
     !matches!(c.arch, Arch::ResMlp | Arch::Mlp | Arch::Student | Arch::Lq)
-        && !is_convolutional(c.arch)
-}
-
-/// Whether hidden states are feature maps.
-fn is_convolutional(arch: Arch) -> bool {
-    arch == Arch::SmallCnn
-}
-
-/// Whether a network is a stack of layers between spaces of their own.
-fn is_stack(arch: Arch) -> bool {
-    arch == Arch::SmallCnn
+        && !c.arch.is_convolutional()
 }
 
 fn depth(arch: Arch) -> usize {
     match arch {
         Arch::Lq => 12,
-        Arch::SmallCnn => 3,
+        Arch::SmallCnn | Arch::SmallResNet => 3,
+        Arch::Vgg16 => 12,
+        Arch::ResNet18 => 8,
+        Arch::ResNet20 => 9,
+        Arch::ResNet56 => 27,
         _ => 4,
     }
 }
@@ -752,7 +756,9 @@ fn width(arch: Arch) -> usize {
     match arch {
         Arch::Lq => 64,
         Arch::VitMini | Arch::Student => 128,
-        Arch::SmallCnn => 32,
+        Arch::SmallCnn | Arch::SmallResNet => 32,
+        Arch::AlexNet | Arch::Vgg16 | Arch::ResNet18 => 64,
+        Arch::ResNet20 | Arch::ResNet56 => 16,
         _ => 256,
     }
 }
@@ -772,17 +778,17 @@ fn is_toy(dataset: DatasetKind) -> bool {
 
 /// Whether a norm usually stands before the head.
 fn may_have_norm(arch: Arch) -> bool {
-    !matches!(arch, Arch::Mlp | Arch::Student | Arch::Lq) && !is_convolutional(arch)
+    !matches!(arch, Arch::Mlp | Arch::Student | Arch::Lq) && !arch.is_convolutional()
 }
 
 /// Whether a network's layers are usually passed by nothing.
 fn is_plain(arch: Arch) -> bool {
-    arch == Arch::Mlp || is_stack(arch)
+    arch == Arch::Mlp || arch.is_convolutional()
 }
 
 /// Whether a network has an activation and a norm to choose.
 fn has_activation(arch: Arch) -> bool {
-    arch == Arch::Mlp || is_convolutional(arch)
+    arch == Arch::Mlp || arch.is_convolutional()
 }
 
 /// `LN` or `no LN`, where it is not as usual.
@@ -840,7 +846,7 @@ const ONE_VECTOR: &str = "a rule without an auxiliary network, and not grape, wh
 /// Whether what an auxiliary network sees of a sample is one row, as wide at every layer.
 fn one_vector(c: &Config) -> bool {
     !((c.rule().has_auxiliary() || c.rule() == Base::Grape)
-        && (c.arch == Arch::VitMini || is_convolutional(c.arch)))
+        && (c.arch == Arch::VitMini || c.arch.is_convolutional()))
 }
 
 const SQUARE: &str = "another rule: the feedback of fa is a square matrix from block to block, and feature maps differ \
@@ -848,5 +854,5 @@ const SQUARE: &str = "another rule: the feedback of fa is a square matrix from b
 
 /// Whether block-wise feedback has a shape.
 fn square(c: &Config) -> bool {
-    !(c.rule() == Base::Fa && is_convolutional(c.arch))
+    !(c.rule() == Base::Fa && c.arch.is_convolutional())
 }

@@ -16,7 +16,7 @@ use super::outline::{CreditAt, HEAD};
 use super::resmlp::Readout;
 use super::{Linear, Map, Network, Outline, Pass, Size};
 use crate::backend::{Kernels, Window};
-use crate::config::{Activation, Config};
+use crate::config::{Activation, ActivityNorm, Config};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -112,6 +112,23 @@ fn places(config: &Config) -> Vec<Place> {
         place
     };
     plans::plan(config).into_iter().take(1 + config.blocks()).map(place).collect()
+}
+
+/// The index of layer `k`'s map where maps, norms, activations and pools follow each other in one list; `None`
+/// beyond the last.
+///
+/// # Panics
+/// If the network of `config` is no stack.
+pub fn sequential_place(config: &Config, k: usize) -> Option<usize> {
+    let plan = plans::plan(config);
+    let of = |layer: &Layer| match layer {
+        Layer::Map { pool, .. } => {
+            let norm = usize::from(config.activity_norm != ActivityNorm::None);
+            2 + norm + usize::from(*pool > 1)
+        }
+        Layer::Whole { .. } => 2,
+    };
+    (k < plan.len()).then(|| plan[..k].iter().map(of).sum())
 }
 
 /// The part of the network that layer `k` is.
