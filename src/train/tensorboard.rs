@@ -171,10 +171,8 @@ mod tests {
     /// CRC-32C's published check value, and the mask of it by hand.
     #[test]
     fn the_checksum_is_the_masked_castagnoli_one() {
-        let check = 0xe306_9283_u32;
-        assert_eq!(crc32c::crc32c(b"123456789"), check);
-        let turned = (check >> 15) | (check << 17);
-        assert_eq!(masked_crc(b"123456789"), turned.wrapping_add(0xa282_ead8));
+        assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
+        assert_eq!(masked_crc(b"123456789"), 0xc78a_b0e5);
     }
 
     #[test]

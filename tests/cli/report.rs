@@ -56,7 +56,10 @@ fn a_study_is_reported_in_every_format_from_its_directory_alone() {
     let latex = place.done("report s --format latex").stdout;
     assert!(latex.starts_with("% fa-audit ") && latex.contains("\\toprule"), "{latex}");
     let long = place.done("report s --format long").stdout;
-    assert!(long.starts_with("study,run,seed,epoch,layer,quantity,value,method\n"), "{long}");
+    assert!(
+        long.starts_with("study,run,seed,epoch,layer,quantity,value,method,matrix\n"),
+        "{long}"
+    );
     assert_eq!(long.matches(",test_accuracy,").count(), 4 * 3, "four runs of three epochs");
     place.write("table.tex", &latex);
     place.write("long.csv", &long);

@@ -18,7 +18,7 @@ pub(super) fn stages(config: &Config) -> Vec<Stage> {
     let blocks = match config.arch {
         // Of the audited paper's only BatchNorm, residual form and no LayerNorm are known (protocol §3.3).
         Arch::SmallResNet => vec![1; 3],
-        // He et al. 2016, §4.2: 6 n + 2 layers, n = 3 and 9.
+        // He et al. 2016, on CIFAR-10: 6 n + 2 layers, n = 3 and 9.
         Arch::ResNet20 => vec![3; 3],
         Arch::ResNet56 => vec![9; 3],
         // Of the same paper's network for ImageNet, with a stem of 3 × 3 that neither strides nor pools.

@@ -4,8 +4,11 @@ use crate::config::Method;
 
 const CALM: (f64, f64, f64) = (0.30, 2.0, 1e-4);
 
+/// A method, its seed, and loss and rank after each epoch.
+type Sketched<'a> = (Method, u64, &'a [(f64, f64)]);
+
 /// A method whose training loss and effective rank of W_T − W_0 are these after each epoch.
-fn study_of(of: &[(Method, u64, &[(f64, f64)])]) -> StudyResult {
+fn study_of(of: &[Sketched]) -> StudyResult {
     let sketches: Vec<Sketch> = of
         .iter()
         .map(|(method, seed, epochs)| Sketch::new(*method, *seed, &vec![CALM; epochs.len()]))
@@ -30,7 +33,7 @@ fn study_of(of: &[(Method, u64, &[(f64, f64)])]) -> StudyResult {
     study
 }
 
-fn found(of: &[(Method, u64, &[(f64, f64)])]) -> Vec<MethodRanks> {
+fn found(of: &[Sketched]) -> Vec<MethodRanks> {
     let mut found = ranks(&study_of(of));
     assert_eq!(found.len(), 1);
     found.remove(0).methods
